@@ -1,0 +1,126 @@
+"""What gateway and template say to each other, over a socket that keeps message borders.
+
+One msgpack array a packet, descriptors beside it (SCM_RIGHTS). The template answers from a plain
+blocking loop; a packet is small and there is at most one answer to each request.
+
+Process ids in these packets come from a process that ran the operator's code: the gateway
+believes them only after it has opened a pidfd and checked whose child it is.
+"""
+
+import socket
+from typing import Any, cast
+
+import msgpack
+import msgspec
+
+MAX_PACKET = 60 * 1024
+"""Bytes of one packet; a traceback is cut to fit."""
+
+MAX_REPORT = 40 * 1024
+"""Characters of a reason in `Refused`."""
+
+
+class _Packet(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+# Template to gateway -------------------------------------------------------------------------
+
+
+class Stage(_Packet, tag="stage", frozen=True):
+    """The release has come so far: ``rehearsing``."""
+
+    name: str
+
+
+class Ready(_Packet, tag="ready", frozen=True):
+    """The template can fork. ``pipe_version`` is its worker's; times in ms, memory in bytes."""
+
+    pipe_version: int
+    agents: list[str]
+    load_ms: float
+    rehearse_ms: float
+    memory: int
+    notes: list[str]
+
+
+class Refused(_Packet, tag="refused", frozen=True):
+    """The release cannot go live; ``report`` says why, with a traceback when there is one."""
+
+    reason: str
+    report: str
+
+
+class Forked(_Packet, tag="forked", frozen=True):
+    """The process for ``key`` exists."""
+
+    key: int
+    pid: int
+
+
+class ForkFailed(_Packet, tag="fork-failed", frozen=True):
+    """The kernel refused a process for ``key``."""
+
+    key: int
+    problem: str
+
+
+class Exited(_Packet, tag="exited", frozen=True):
+    """A child was reaped: wait status, CPU seconds, and its largest resident size in bytes."""
+
+    pid: int
+    status: int
+    cpu: float
+    memory: int
+
+
+Report = Stage | Ready | Refused | Forked | ForkFailed | Exited
+
+# Gateway to template -------------------------------------------------------------------------
+
+
+class Fork(_Packet, tag="fork", frozen=True):
+    """Fork a call process. Descriptors: the pipe's end, the write end for standard error."""
+
+    key: int
+    title: str
+    memory_limit: int
+
+
+class Reap(_Packet, tag="reap", frozen=True):
+    """Wait for a child whose pidfd says that it is dead."""
+
+    pid: int
+
+
+Order = Fork | Reap
+
+
+class ControlError(Exception):
+    """A packet that is none of these, or too large."""
+
+
+def send(end: socket.socket, packet: Report | Order, fds: tuple[int, ...] = ()) -> None:
+    """Send one packet. Raises ``OSError`` when the other side is gone, ``BlockingIOError``."""
+    data = cast("bytes", msgpack.packb(msgspec.to_builtins(packet)))
+    if fds:
+        socket.send_fds(end, [data], list(fds))
+    else:
+        end.send(data)
+
+
+def _decode(data: bytes, kinds: Any) -> object:
+    try:
+        return msgspec.convert(msgpack.unpackb(data), kinds)
+    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise ControlError(str(error)) from error
+
+
+def decode_report(data: bytes) -> Report:
+    """Read what a template said. Raises `ControlError`."""
+    return cast("Report", _decode(data, Report))
+
+
+def decode_order(data: bytes) -> Order:
+    """Read what the gateway asked. Raises `ControlError`."""
+    return cast("Order", _decode(data, Order))

@@ -1,0 +1,380 @@
+"""What gateway and call process say to each other: one msgpack array a frame.
+
+``[kind, field, …]``; the kinds are below, events (gateway to call) and commands (call to gateway)
+in one table each. Audio is the common case and has a path of its own (`audio_frame`,
+`audio_of`): raw μ-law bytes, no base64, no dictionary, no object.
+
+Every frame that is not audio is checked against its type before anybody sees it, since it may
+come from a process that runs an agent's code. Nothing is ever unpickled.
+
+The first frame each way is `Hello`; a release whose worker speaks another ``VERSION`` is refused
+when it is deployed, not in the middle of a call.
+"""
+
+from typing import Any, Literal
+
+import msgpack
+import msgspec
+
+VERSION = 1
+"""Raised whenever a frame changes its meaning or its fields."""
+
+MAX_FRAME = 1 << 20
+"""Bytes of the largest frame either side accepts: about two minutes of audio."""
+
+AUDIO = 1
+_AUDIO_8 = bytes((0x92, AUDIO, 0xC4))
+_AUDIO_16 = bytes((0x92, AUDIO, 0xC5))
+_AUDIO_32 = bytes((0x92, AUDIO, 0xC6))
+
+
+class MalformedFrameError(Exception):
+    """A frame that is not a message of this table."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        return f"malformed frame on the pipe: {self.problem}"
+
+
+class _Frame(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+# Both ways ---------------------------------------------------------------------------------
+
+
+class Hello(_Frame, tag=0, frozen=True):
+    """First frame of each side. ``version`` is the sender's `VERSION`."""
+
+    version: int
+
+
+# Events: gateway to call ---------------------------------------------------------------------
+
+
+class Metadata(_Frame, tag=10, frozen=True):
+    """Sent once after `Hello`: which call this is. ``parameters`` are the webhook's own."""
+
+    call_sid: str
+    account_sid: str
+    from_: str
+    to: str
+    direction: str
+    release: str
+    parameters: dict[str, str]
+
+
+class StreamStarted(_Frame, tag=11, frozen=True):
+    """The carrier's media socket is open; ``parameters`` are those of the TwiML."""
+
+    stream_sid: str
+    parameters: dict[str, str]
+
+
+class MarkPlayed(_Frame, tag=12, frozen=True):
+    """The carrier echoed a mark: everything sent before it was played, or cleared."""
+
+    name: str
+
+
+class Dtmf(_Frame, tag=13, frozen=True):
+    """The caller pressed a key: ``0-9 * #`` or ``A-D``."""
+
+    digit: str
+
+
+class TranscriptReceived(_Frame, tag=14, frozen=True):
+    """The carrier's own transcription of one utterance; ``track`` is ``inbound|outbound``."""
+
+    track: str
+    text: str
+    final: bool
+
+
+class RecordingChanged(_Frame, tag=15, frozen=True):
+    """The carrier's recording of the call changed its state; ``url`` once it is complete."""
+
+    recording_sid: str
+    status: str
+    url: str | None = None
+
+
+class AnsweredBy(_Frame, tag=16, frozen=True):
+    """Answering machine detection has a verdict (``human``, ``machine_…``, ``fax``, …)."""
+
+    verdict: str
+
+
+class CallStatus(_Frame, tag=17, frozen=True):
+    """The carrier reported the call's status."""
+
+    status: str
+
+
+class StreamStopped(_Frame, tag=18, frozen=True):
+    """The media socket is gone; the call may live on and get another one."""
+
+    reason: str
+
+
+class CallEnded(_Frame, tag=19, frozen=True):
+    """The call is over: finish within ``seconds`` and exit."""
+
+    reason: str
+    seconds: float
+
+
+class Reply(_Frame, tag=20, frozen=True):
+    """A request was carried out."""
+
+    request: int
+
+
+class Failure(_Frame, tag=21, frozen=True):
+    """A request was not carried out. ``code`` is for programs, ``sentence`` for people."""
+
+    request: int
+    code: str
+    sentence: str
+
+
+Event = (
+    Hello
+    | Metadata
+    | StreamStarted
+    | MarkPlayed
+    | Dtmf
+    | TranscriptReceived
+    | RecordingChanged
+    | AnsweredBy
+    | CallStatus
+    | StreamStopped
+    | CallEnded
+    | Reply
+    | Failure
+)
+
+# Commands: call to gateway -------------------------------------------------------------------
+
+
+class Running(_Frame, tag=30, frozen=True):
+    """The call's loop runs agent code."""
+
+    agent: str
+
+
+class Mark(_Frame, tag=31, frozen=True):
+    """Ask for an echo when everything played so far has been heard."""
+
+    name: str
+
+
+class Clear(_Frame, tag=32, frozen=True):
+    """Drop what the carrier has buffered and not played."""
+
+
+class HangUp(_Frame, tag=33, frozen=True):
+    """End the call. Answered when the carrier has been told."""
+
+    request: int
+
+
+class Transfer(_Frame, tag=34, frozen=True):
+    """Connect the caller with ``to``: a named destination, or a number in E.164."""
+
+    request: int
+    to: str
+
+
+class SendDigits(_Frame, tag=35, frozen=True):
+    """Press keys towards the other side (``0-9 A-D * # w W``), then come back."""
+
+    request: int
+    digits: str
+
+
+class StartRecording(_Frame, tag=36, frozen=True):
+    """Start the carrier's own recording, both sides on a channel each."""
+
+    request: int
+
+
+class StopRecording(_Frame, tag=37, frozen=True):
+    """Stop the carrier's recording when one runs."""
+
+    request: int
+
+
+class DeleteRecording(_Frame, tag=38, frozen=True):
+    """Delete the last recording at the carrier."""
+
+    request: int
+
+
+class StartTranscription(_Frame, tag=39, frozen=True):
+    """Start the carrier's real-time transcription of both tracks."""
+
+    request: int
+
+
+class StopTranscription(_Frame, tag=40, frozen=True):
+    """Stop the carrier's transcription."""
+
+    request: int
+
+
+class Checkpoint(_Frame, tag=41, frozen=True):
+    """The agent's state so far, msgpack of a map: what a resumed call would begin with."""
+
+    state: bytes
+
+
+class Said(_Frame, tag=42, frozen=True):
+    """A line of the transcript, as heard. ``at_ms`` counts from the first stream's start.
+
+    ``reply_ms`` is, for the agent, the time from the caller's final words being known to the
+    agent's first audio on the line: the server's own share of the reply.
+    """
+
+    role: Literal["caller", "agent"]
+    text: str
+    at_ms: float
+    reply_ms: float | None = None
+    interrupted: bool = False
+
+
+class Speaking(_Frame, tag=47, frozen=True):
+    """The agent's first audio of ``text`` goes out. What of it is heard comes in `Said`."""
+
+    text: str
+
+
+class Log(_Frame, tag=43, frozen=True):
+    """A log line of the call process. ``fields`` are JSON-like."""
+
+    level: str
+    event: str
+    fields: dict[str, Any]
+
+
+class Metric(_Frame, tag=44, frozen=True):
+    """A measurement of the call process, exported by the gateway."""
+
+    name: str
+    value: float
+
+
+class Beat(_Frame, tag=45, frozen=True):
+    """The call's loop turns; sent once a second."""
+
+
+class Finished(_Frame, tag=46, frozen=True):
+    """The agent is done; ``problem`` is empty, or a traceback's last line. Sent before exit."""
+
+    problem: str
+
+
+Command = (
+    Hello
+    | Running
+    | Mark
+    | Clear
+    | HangUp
+    | Transfer
+    | SendDigits
+    | StartRecording
+    | StopRecording
+    | DeleteRecording
+    | StartTranscription
+    | StopTranscription
+    | Checkpoint
+    | Said
+    | Speaking
+    | Log
+    | Metric
+    | Beat
+    | Finished
+)
+
+Request = (
+    HangUp
+    | Transfer
+    | SendDigits
+    | StartRecording
+    | StopRecording
+    | DeleteRecording
+    | StartTranscription
+    | StopTranscription
+)
+
+
+def encode(message: Event | Command) -> bytes:
+    """Return the frame of ``message``."""
+    return bytes(msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,))))
+
+
+def _unpack(frame: bytes) -> list[object]:
+    try:
+        array = msgpack.unpackb(frame, raw=False, strict_map_key=True)
+    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise MalformedFrameError(f"not msgpack ({type(error).__name__})") from error
+    if not isinstance(array, list):
+        raise MalformedFrameError(f"a {type(array).__name__} where an array belongs")
+    return array
+
+
+def decode_event(frame: bytes) -> Event:
+    """Read a frame that is not audio, as the call process does.
+
+    Raises `MalformedFrameError` for anything that is no event.
+    """
+    try:
+        event: Event = msgspec.convert(_unpack(frame), Event)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise MalformedFrameError(str(error)) from error
+    return event
+
+
+def decode_command(frame: bytes) -> Command:
+    """Read a frame that is not audio, as the gateway does.
+
+    Raises `MalformedFrameError` for anything that is no command.
+    """
+    try:
+        command: Command = msgspec.convert(_unpack(frame), Command)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise MalformedFrameError(str(error)) from error
+    return command
+
+
+def audio_frame(audio: bytes) -> bytes:
+    """Return the frame that carries μ-law ``audio`` (either way)."""
+    size = len(audio)
+    if size < 0x100:
+        return _AUDIO_8 + size.to_bytes(1, "big") + audio
+    if size < 0x10000:
+        return _AUDIO_16 + size.to_bytes(2, "big") + audio
+    return _AUDIO_32 + size.to_bytes(4, "big") + audio
+
+
+def audio_of(frame: bytes) -> bytes | None:
+    """Return the audio of an audio frame, ``None`` for any other frame.
+
+    Raises `MalformedFrameError` when the frame says that it is audio and its length disagrees.
+    """
+    head = frame[:3]
+    if head == _AUDIO_8:
+        start, size = 4, frame[3] if len(frame) > 3 else -1
+    elif head == _AUDIO_16:
+        start, size = 5, int.from_bytes(frame[3:5], "big")
+    elif head == _AUDIO_32:
+        start, size = 7, int.from_bytes(frame[3:7], "big")
+    else:
+        return None
+    audio = frame[start:]
+    if len(audio) != size:
+        raise MalformedFrameError(f"audio of {len(audio)} bytes that claims {size}")
+    return audio
