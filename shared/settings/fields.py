@@ -1,0 +1,284 @@
+"""The settings: one frozen, typed class whose field ``port`` is the environment variable ``PORT``.
+
+Refuses to know how a value is found (``loading``) and what it is used for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from shared.log_level import LogLevel
+from shared.settings.types import (
+    LOOPBACK,
+    AbsolutePath,
+    DatabaseUrl,
+    Destinations,
+    HttpUrl,
+    Level,
+    Networks,
+    PhoneNumber,
+    Seconds,
+)
+from shared.urls import without_password
+
+AGENT_PREFIX = "AGENT_"
+"""The operator's own variables for agent code start with it."""
+
+
+class Place(StrEnum):
+    """Where a value was found."""
+
+    COMMAND_LINE = "command line"
+    ENVIRONMENT = "environment"
+    ENV_FILE = ".env"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value was found and, if under an alias, the name it had there."""
+
+    place: Place
+    alias: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.alias})" if self.alias else str(self.place)
+
+
+class Settings(BaseSettings):
+    """Every setting. Constructed directly it reads nothing from outside; see ``load_settings``."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        case_sensitive=True,
+        env_file_encoding="utf-8",
+    )
+    _sources: dict[str, Source] = PrivateAttr(default_factory=dict)
+    _agent_variables: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    # Listening
+    host: str = Field(default="0.0.0.0", description="Address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8000, description="TCP port to listen on; 0 takes any free one."
+    )
+    public_url: HttpUrl | None = Field(
+        default=None,
+        description="Address under which Twilio reaches this server, with a path prefix if there "
+        "is one; decides every signed URL. Unset: scheme and Host of the request, believed only "
+        "after its signature was verified.",
+        examples=["https://calls.example.com"],
+    )
+    trusted_proxies: Networks = Field(
+        default=LOOPBACK,
+        description="Addresses or ranges, between commas, whose X-Forwarded headers are believed; "
+        "* believes everyone.",
+        examples=["127.0.0.1, 10.0.0.0/8"],
+    )
+    tls_cert_file: AbsolutePath | None = Field(
+        default=None,
+        description="Certificate chain (PEM) for TLS of our own.",
+        examples=["/etc/callfarm/fullchain.pem"],
+    )
+    tls_key_file: AbsolutePath | None = Field(
+        default=None, description="Its private key (PEM).", examples=["/etc/callfarm/privkey.pem"]
+    )
+
+    # Files
+    agents_dir: AbsolutePath = Field(
+        default=Path("agents"), description="Folder of the agents' code."
+    )
+    data_dir: AbsolutePath = Field(
+        default=Path("var"),
+        description="Folder of releases, records, recordings and made secrets; private to us.",
+    )
+    database_url: DatabaseUrl | None = Field(
+        default=None,
+        description="Database of the records. Unset: SQLite in DATA_DIR.",
+        examples=["postgresql://callfarm:PASSWORD@127.0.0.1/callfarm"],
+    )
+
+    # Our own secrets
+    api_token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of /api. Unset: a random one is made and kept in DATA_DIR.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None, description="Key that encrypts what is stored in the database."
+    )
+
+    # Calls
+    max_calls: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=200, description="Calls at the same time; the next one is refused politely."
+    )
+    max_call_seconds: Seconds = Field(default=3600, description="Longest call, in seconds.")
+    drain_seconds: Seconds = Field(
+        default=600, description="Seconds that calls in progress may go on after SIGTERM or Ctrl-C."
+    )
+    stream_timeout_seconds: Seconds = Field(
+        default=15,
+        description="Seconds from the webhook to the call's media stream, then it is given up.",
+    )
+    hang_seconds: Seconds = Field(
+        default=15,
+        description="Seconds without a heartbeat, then a call process is killed; a third: dump.",
+    )
+    call_memory_mb: Annotated[int, Field(ge=16)] = Field(
+        default=256,
+        description="Private memory that one call process may reach, in MB of 1,048,576 bytes.",
+    )
+    template_timeout_seconds: Seconds = Field(
+        default=60, description="Seconds that a release may take to load and rehearse."
+    )
+    max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=1_000_000, description="Largest request body, in bytes."
+    )
+    fallback_number: PhoneNumber | None = Field(
+        default=None,
+        description="Human who is dialled when no agent can answer (E.164).",
+        examples=["+15551234567"],
+    )
+    transfer_numbers: Destinations = Field(
+        default={},
+        description="Named destinations of transfers: name=number (E.164) between commas. One "
+        "number alone is called default.",
+        examples=["desk=+15551234567, sales=+15557654321"],
+    )
+
+    # Logging
+    log_level: Level = Field(
+        default=LogLevel.INFO,
+        description="debug, info, warning, error or critical, or a syslog name.",
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="text or json.")
+
+    # Twilio
+    twilio_account_sid: str | None = Field(
+        default=None, description="Account SID (AC and 32 hex digits).", examples=["AC" + "0" * 32]
+    )
+    twilio_auth_token: SecretStr | None = Field(
+        default=None,
+        description="Auth token; every webhook's signature is checked with it. Unset: a random "
+        "one is made and kept in DATA_DIR, for the built-in phone.",
+    )
+    twilio_phone_number: PhoneNumber | None = Field(
+        default=None,
+        description="Number that outbound calls come from (E.164).",
+        examples=["+15551234567"],
+    )
+    twilio_region: str | None = Field(
+        default=None,
+        description="Processing region: us1, ie1 or au1; any other needs TWILIO_EDGE.",
+        examples=["ie1"],
+    )
+    twilio_edge: str | None = Field(default=None, description="Edge location.", examples=["dublin"])
+    twilio_base_url: HttpUrl | None = Field(
+        default=None, description="Another server that speaks its API."
+    )
+
+    # Speech and language providers: what a call process sees
+    deepgram_api_key: SecretStr | None = Field(default=None, description="Key of Deepgram.")
+    deepgram_base_url: HttpUrl | None = Field(
+        default=None, description="Another server of its API."
+    )
+    openai_api_key: SecretStr | None = Field(default=None, description="Key of OpenAI.")
+    openai_base_url: HttpUrl | None = Field(
+        default=None,
+        description="Another server of its API, with the version in its path.",
+        examples=["http://127.0.0.1:11434/v1"],
+    )
+    cartesia_api_key: SecretStr | None = Field(default=None, description="Key of Cartesia.")
+    cartesia_base_url: HttpUrl | None = Field(
+        default=None, description="Another server of its API."
+    )
+    elevenlabs_api_key: SecretStr | None = Field(default=None, description="Key of ElevenLabs.")
+    elevenlabs_agent_id: str | None = Field(default=None, description="Agent of ElevenLabs Agents.")
+    elevenlabs_base_url: HttpUrl | None = Field(
+        default=None, description="Another server of its API."
+    )
+    ultravox_api_key: SecretStr | None = Field(default=None, description="Key of Ultravox.")
+    ultravox_base_url: HttpUrl | None = Field(
+        default=None, description="Another server of its API."
+    )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> "Settings":
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("set both TLS_CERT_FILE and TLS_KEY_FILE, or neither")
+        return self
+
+    def found_at(
+        self, sources: Mapping[str, Source], agent_variables: Mapping[str, str] | None = None
+    ) -> Self:
+        """Return self, now knowing the values' sources and the env file's ``AGENT_`` variables."""
+        self._sources = dict(sources)
+        self._agent_variables = dict(agent_variables or {})
+        return self
+
+    @property
+    def agent_variables(self) -> Mapping[str, str]:
+        """The env file's variables that are the operator's own, for agent code."""
+        return self._agent_variables
+
+    def source(self, field: str) -> Source:
+        """Tell where the value of ``field`` was found."""
+        return self._sources.get(field, Source(Place.DEFAULT))
+
+    def shown(self, field: str) -> str:
+        """Return the value of ``field`` for human eyes: secrets masked, nothing for not set."""
+        return shown(field, getattr(self, field))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the looking to ``load_settings``, which must remember where a value was found."""
+        return (init_settings,)
+
+
+def variable(field: str) -> str:
+    """Return the name of a field's environment variable."""
+    return field.upper()
+
+
+def is_secret(field: str) -> bool:
+    """Tell whether the value of ``field`` may be shown to nobody."""
+    return "SecretStr" in str(Settings.model_fields[field].annotation)
+
+
+def shown(field: str, value: object) -> str:
+    """Return a value, checked or not, for human eyes: a secret is masked.
+
+    Of a long secret the last four characters are left, to tell two apart; of a database's address
+    all but the password.
+    """
+    if value is None:
+        return ""
+    if is_secret(field):
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        return without_password(text) if field == "database_url" else _masked(text)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={number}" for name, number in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value)
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _masked(secret: str) -> str:
+    return "****" + (secret[-4:] if len(secret) >= 16 else "")

@@ -1,0 +1,72 @@
+"""The types of settings: what an operator writes in one line of text, checked and made canonical.
+
+Every check raises ``ValueError`` whose sentence is the fix, because it is shown beside the value.
+"""
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from shared import e164
+from shared.log_level import LogLevel, log_level
+from shared.urls import http_url
+
+Network = IPv4Network | IPv6Network
+
+LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.1"), ip_network("::1"))
+
+_ANYONE = ("0.0.0.0/0", "::/0")
+_DATABASES = ("sqlite", "postgres", "postgresql")
+
+
+def _destinations(value: object) -> object:
+    """Named numbers, from text or a mapping; a number without a name is called ``default``."""
+    if isinstance(value, Mapping):
+        return {str(name): e164.phone_number(str(number)) for name, number in value.items()}
+    if not isinstance(value, str):
+        return value
+    return dict(e164.destinations(value if "=" in value else f"default={value}"))
+
+
+def _networks(value: object) -> object:
+    """Networks, from addresses or CIDR ranges between commas; ``*`` stands for everyone."""
+    if isinstance(value, str):
+        value = [part for part in re.split(r"[,\s]+", value) if part]
+    if not isinstance(value, list | tuple):
+        return value
+    written = [text for part in value for text in (_ANYONE if part == "*" else (part,))]
+    try:
+        return tuple(ip_network(part, strict=False) for part in written)
+    except ValueError as error:
+        raise ValueError(f"{error}; write addresses or ranges, 10.0.0.0/8") from None
+
+
+def _database(secret: SecretStr) -> SecretStr:
+    """An SQLite or PostgreSQL address, with or without a driver's name."""
+    scheme, slashes, _ = secret.get_secret_value().partition("://")
+    if not slashes or scheme.partition("+")[0] not in _DATABASES:
+        raise ValueError("write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+    return secret
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute, because processes change their working directory later."""
+    return path.expanduser().absolute()
+
+
+def _level(value: object) -> LogLevel:
+    return log_level(str(value))
+
+
+HttpUrl = Annotated[str, AfterValidator(http_url)]
+PhoneNumber = Annotated[str, AfterValidator(e164.phone_number)]
+Destinations = Annotated[dict[str, str], BeforeValidator(_destinations)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Level = Annotated[LogLevel, BeforeValidator(_level)]
