@@ -1,0 +1,234 @@
+"""Twilio's webhooks: checked, read, handed to the calls, answered with TwiML.
+
+Order of every request: method, size, content type, signature; nothing of it is believed before
+the last. A caller never hears Twilio's own error message because of us: once a request is
+verified the answer is a document, whatever goes wrong.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway.calls.answers import Answer, Apologise, IncomingCall
+from gateway.calls.call import Call
+from gateway.calls.registry import Calls
+from gateway.carriers.control import CallControl
+from gateway.carriers.twilio import twiml, webhooks
+from gateway.carriers.twilio.fields import FieldError
+from gateway.carriers.twilio.leg import (
+    NEXT_PATH,
+    RECORDING_PATH,
+    STREAM_PATH,
+    TRANSCRIPTION_PATH,
+    TwilioLeg,
+)
+from gateway.carriers.twilio.origin import Origin
+from gateway.carriers.twilio.signature import SignatureCheck, Verdict
+from gateway.carriers.twilio.signed_request import Parameters, SignedRequest, header_fields
+from gateway.carriers.twilio.vocabulary import CallStatus
+from gateway.throttle import Throttle
+from shared import messages
+
+log = structlog.get_logger(__name__)
+
+VOICE_PATHS = ("/twilio/voice", "/incoming", "/incoming-call", "/incoming-call-eleven")
+_FORM = "application/x-www-form-urlencoded"
+_MOST_SLOWED = 100
+_FINAL = {
+    CallStatus.COMPLETED,
+    CallStatus.BUSY,
+    CallStatus.FAILED,
+    CallStatus.NO_ANSWER,
+    CallStatus.CANCELED,
+}
+
+Handler = Callable[[Parameters, Origin], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioOptions:
+    """What the webhooks need of the settings. ``caller_id`` is shown to those we dial."""
+
+    max_body: int
+    fallback: str | None
+    caller_id: str | None
+
+
+class TwilioRoutes:
+    """All routes that Twilio calls."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        check: SignatureCheck,
+        throttle: Throttle,
+        control: CallControl | None,
+        options: TwilioOptions,
+    ) -> None:
+        self._calls, self._check, self._throttle = calls, check, throttle
+        self._control, self._options = control, options
+        self._slowed = 0
+
+    def routes(self) -> list[Route]:
+        """Return the routes for the application."""
+        handlers: dict[str, Handler] = dict.fromkeys(VOICE_PATHS, self._voice)
+        handlers |= {
+            NEXT_PATH: self._next,
+            "/twilio/status": self._status,
+            STREAM_PATH: self._stream,
+            RECORDING_PATH: self._recording,
+            TRANSCRIPTION_PATH: self._transcription,
+            "/twilio/amd": self._amd,
+        }
+        return [
+            Route(path, self._endpoint(handler), methods=["GET", "POST"])
+            for path, handler in handlers.items()
+        ]
+
+    # Around every webhook ----------------------------------------------------------------------
+
+    def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            refusal = self._unreadable(request)
+            if refusal is not None:
+                return refusal
+            try:
+                body = await self._body(request)
+            except ValueError as error:
+                return PlainTextResponse(str(error), 413)
+            signed = _signed(request, body)
+            verdict = self._check.webhook(signed)
+            if not verdict.verified or verdict.origin is None:
+                return await self._refuse(signed, verdict)
+            self._throttle.passed(signed.client or "")
+            return self._handle(handler, verdict.parameters, verdict.origin)
+
+        return endpoint
+
+    def _unreadable(self, request: Request) -> Response | None:
+        if request.method == "POST":
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind not in (_FORM, "application/json"):
+                return PlainTextResponse(f"Send {_FORM}, as Twilio does.", 415)
+        return None
+
+    async def _body(self, request: Request) -> bytes:
+        limit = self._options.max_body
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise ValueError(f"The body is over {limit} bytes (MAX_BODY_BYTES).")
+        return bytes(body)
+
+    async def _refuse(self, signed: SignedRequest, verdict: Verdict) -> Response:
+        """Refuse; an address that keeps failing waits for it, a bounded number at a time."""
+        seconds = self._throttle.failed(signed.client or "")
+        log.warning("webhook refused", client=signed.client, reason=verdict.sentence)
+        if seconds and self._slowed < _MOST_SLOWED:
+            self._slowed += 1
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._slowed -= 1
+        return PlainTextResponse(verdict.sentence, int(verdict.outcome.value))
+
+    def _handle(self, handler: Handler, parameters: Parameters, origin: Origin) -> Response:
+        try:
+            return handler(parameters, origin)
+        except FieldError as error:
+            log.warning("webhook without a call", reason=str(error))
+            return PlainTextResponse(str(error), 400)
+        except Exception:
+            log.exception("webhook failed")
+            leg = TwilioLeg("", origin, None, None)
+            return _twiml(leg, Apologise(self._options.fallback))
+
+    # The webhooks --------------------------------------------------------------------------------
+
+    def _leg(self, call_sid: str, origin: Origin) -> TwilioLeg:
+        return TwilioLeg(call_sid, origin, self._control, self._options.caller_id)
+
+    def _incoming(self, parameters: Parameters, origin: Origin) -> tuple[IncomingCall, TwilioLeg]:
+        it = webhooks.voice_webhook(parameters)
+        leg = self._leg(it.call_sid, origin)
+        incoming = IncomingCall(
+            it.call_sid, it.account_sid, it.from_, it.to, it.direction, dict(it.everything), leg
+        )
+        return incoming, leg
+
+    def _voice(self, parameters: Parameters, origin: Origin) -> Response:
+        incoming, leg = self._incoming(parameters, origin)
+        return _twiml(leg, self._calls.incoming(incoming))
+
+    def _next(self, parameters: Parameters, origin: Origin) -> Response:
+        incoming, leg = self._incoming(parameters, origin)
+        dial = webhooks.dial_result(parameters)
+        answered = (
+            None
+            if dial is None
+            else dial.status
+            in (
+                CallStatus.COMPLETED,
+                CallStatus.ANSWERED,
+            )
+        )
+        return _twiml(leg, self._calls.next(incoming, answered))
+
+    def _status(self, parameters: Parameters, origin: Origin) -> Response:
+        it = webhooks.status_callback(parameters)
+        call = self._calls.get(it.call_sid)
+        if call is not None:
+            call.status(it.call_status.value, it.call_status in _FINAL)
+        return Response(status_code=204)
+
+    def _stream(self, parameters: Parameters, origin: Origin) -> Response:
+        it = webhooks.stream_status(parameters)
+        if it.error:
+            log.warning("Twilio reports a stream error", call_sid=it.call_sid, error=it.error)
+        return Response(status_code=204)
+
+    def _recording(self, parameters: Parameters, origin: Origin) -> Response:
+        it = webhooks.recording_status(parameters)
+        event = messages.RecordingChanged(it.recording_sid, it.status.value, it.url or None)
+        return self._tell(it.call_sid, event)
+
+    def _transcription(self, parameters: Parameters, origin: Origin) -> Response:
+        it = webhooks.transcription_event(parameters)
+        if not it.text:
+            return Response(status_code=204)
+        return self._tell(it.call_sid, messages.TranscriptReceived(it.track, it.text, it.final))
+
+    def _amd(self, parameters: Parameters, origin: Origin) -> Response:
+        it = webhooks.amd_result(parameters)
+        return self._tell(it.call_sid, messages.AnsweredBy(it.answered_by.value))
+
+    def _tell(self, call_sid: str, event: messages.Event) -> Response:
+        call: Call | None = self._calls.get(call_sid)
+        if call is not None:
+            call.tell(event)
+        return Response(status_code=204)
+
+
+def _twiml(leg: TwilioLeg, answer: Answer) -> Response:
+    return Response(leg.document(answer), media_type=twiml.CONTENT_TYPE)
+
+
+def _signed(request: Request, body: bytes) -> SignedRequest:
+    scope = request.scope
+    target = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+    if scope["query_string"]:
+        target += "?" + scope["query_string"].decode("latin-1")
+    return SignedRequest(
+        method=request.method,
+        target=target,
+        headers=header_fields(request.headers.items()),
+        body=body,
+        client=request.client.host if request.client else None,
+        tls=scope["scheme"] in ("https", "wss"),
+    )
