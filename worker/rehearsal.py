@@ -1,0 +1,126 @@
+"""A scripted call in the template, before any real one.
+
+What an agent does for the first time in a call is slow: imports inside functions, lazy SDKs,
+regular expressions, code paths that Python specialises. A rehearsal does all of it once, in the
+template, where every fork inherits it. It also proves that the agent can take a call at all.
+
+Nothing leaves the process: the line is `StudioLine`, providers are their stand-ins, and hooks see
+``call.rehearsal``. The loop is the standard library's, since uvloop leaves threads behind.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from shared import messages
+from shared.audio import FRAME_BYTES, SILENT_FRAME
+from worker.agent import Agent
+from worker.call_info import CallInfo
+from worker.session import Session
+from worker.voip import VoIP
+
+_AFTER_SPEECH_FRAMES = 75  # 1.5 s of silence: enough for any endpoint
+
+
+class StudioLine:
+    """The gateway's stand-in: echoes marks, answers requests, keeps what was played."""
+
+    def __init__(self) -> None:
+        self.played = bytearray()
+        self.finished = asyncio.Event()
+        self.spoke = asyncio.Event()
+        self._call: VoIP | None = None
+        self._session: Session | None = None
+
+    def connect(self, call: VoIP, session: Session) -> None:
+        """Send everything to this session from now on."""
+        self._call, self._session = call, session
+
+    def send(self, frame: bytes, droppable: bool = False) -> None:
+        """Take a frame as the gateway would."""
+        audio = messages.audio_of(frame)
+        if audio is not None:
+            self.played += audio
+            return
+        asyncio.get_running_loop().call_soon(self._answer, messages.decode_command(frame))
+
+    def _answer(self, command: messages.Command) -> None:
+        match command:
+            case messages.Mark(name):
+                self.event(messages.MarkPlayed(name))
+            case messages.HangUp(request) | messages.Transfer(request):
+                self.event(messages.Reply(request))
+                self.finished.set()
+            case messages.Said("agent"):
+                self.spoke.set()
+            case _ if hasattr(command, "request"):
+                self.event(messages.Reply(command.request))
+
+    def event(self, event: messages.Event) -> None:
+        """Deliver an event as the pipe would."""
+        assert self._call is not None
+        assert self._session is not None
+        self._call.deliver(event)
+        self._session.call_event(event)
+
+    def audio(self, audio: bytes) -> None:
+        """Deliver the caller's audio, a frame at a time."""
+        assert self._session is not None
+        for start in range(0, len(audio), FRAME_BYTES):
+            self._session.call_audio(audio[start : start + FRAME_BYTES])
+
+
+def _with_stand_ins(agent: type[Agent]) -> type[Agent]:
+    """Return the class with its providers' stand-ins."""
+    changes: dict[str, Any] = {"__module__": agent.__module__, "__doc__": agent.__doc__}
+    if agent.stt is not None:
+        changes["stt"] = agent.stt.stand_in()
+    if agent.tts is not None:
+        changes["tts"] = agent.tts.stand_in()
+    return type(agent.__name__, (agent,), changes)
+
+
+async def _perform(agent_class: type[Agent], release: str) -> None:
+    line = StudioLine()
+    info = CallInfo("CA" + "0" * 32, release=release)
+    call = VoIP(line, info, time.monotonic, rehearsal=True)
+    session = Session(_with_stand_ins(agent_class)(), call, time.monotonic)
+    line.connect(call, session)
+    async with asyncio.TaskGroup() as group:
+        living = group.create_task(session.run())
+        script = group.create_task(_script(line, greets=agent_class.greeting is not None))
+        await asyncio.wait([living, script], return_when=asyncio.FIRST_COMPLETED)
+        if living.done():
+            script.cancel()
+            await living
+
+
+async def _script(line: StudioLine, greets: bool) -> None:
+    """Ring, open the stream, let the agent greet, say something to it, press a key, end."""
+    line.event(messages.StreamStarted("MZ" + "0" * 32, {}))
+    line.audio(SILENT_FRAME)
+    if greets:
+        await line.spoke.wait()
+        # The agent's own greeting is the one speech at hand: let its ears work on it.
+        line.spoke.clear()
+        line.audio(bytes(line.played) + SILENT_FRAME * _AFTER_SPEECH_FRAMES)
+        # A turn is given time to pass; an agent that has nothing to say is no failure.
+        await asyncio.wait(
+            [asyncio.create_task(line.spoke.wait()), asyncio.create_task(line.finished.wait())],
+            timeout=1.0,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+    line.event(messages.Dtmf("1"))
+    await asyncio.sleep(0)
+    line.event(messages.CallEnded("rehearsal", 5.0))
+
+
+def rehearse(agents: list[type[Agent]], release: str) -> None:
+    """Let each agent play one scripted call. Raises what its code raises.
+
+    Leaves no event loop and no task behind; there is no time limit but the template's own.
+    """
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        for agent in agents:
+            runner.run(_perform(agent, release))
+    asyncio.set_event_loop(None)

@@ -1,0 +1,169 @@
+"""A release as its template sees it: the folder on the path, the agents in it, and their routes.
+
+Nothing but the snapshot and the installed environment can be imported from here on: the working
+directory, the operator's live folder and the repository leave ``sys.path``, and a module of the
+release that would hide the standard library or a dependency is refused.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.agent import Agent
+
+ROUTES = "routes.toml"
+
+
+class ReleaseError(Exception):
+    """The release cannot go live. ``sentence`` says why and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+        super().__init__(sentence)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Which agent answers which number: ``module:Class`` each."""
+
+    default: str
+    numbers: Mapping[str, str] = field(default_factory=dict)
+
+    def agents(self) -> list[str]:
+        """Return every agent named, the default first, each once."""
+        return list(dict.fromkeys([self.default, *self.numbers.values()]))
+
+
+def isolate(folder: Path, hidden: Iterable[Path]) -> None:
+    """Make ``folder`` the working directory and the first place to import from.
+
+    ``hidden`` are folders that must not be importable. Raises `ReleaseError` for a shadowing name.
+    """
+    sys.dont_write_bytecode = True
+    away = {path.resolve() for path in (Path.cwd(), *hidden)}
+    away |= {parent for path in hidden for parent in (path.resolve().parent,)}
+    installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+    kept = [
+        entry
+        for entry in sys.path
+        if entry and ((path := Path(entry).resolve()) in installed or path not in away)
+    ]
+    os.chdir(folder)
+    sys.path[:] = kept
+    refuse_shadows(folder)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+
+
+def top_modules(folder: Path) -> dict[str, Path]:
+    """Return the importable names at the top of ``folder`` with the file or folder of each."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".py":
+            found[path.stem] = path
+        elif path.is_dir() and path.name.isidentifier() and any(path.rglob("*.py")):
+            found[path.name] = path
+    return found
+
+
+def refuse_shadows(folder: Path) -> None:
+    """Raise `ReleaseError` when a module of ``folder`` hides another one."""
+    for name, path in top_modules(folder).items():
+        if name in sys.stdlib_module_names:
+            whose = "the standard library's"
+        elif name in sys.modules or importlib.util.find_spec(name) is not None:
+            whose = "an installed package's"
+        else:
+            continue
+        raise ReleaseError(f"{path.name} would hide {whose} module {name!r}: rename it")
+
+
+def compile_all(folder: Path) -> None:
+    """Parse every Python file of ``folder``. Raises ``SyntaxError`` with file and line."""
+    for path in sorted(folder.rglob("*.py")):
+        compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+
+
+def read_routes(folder: Path, override: str | None) -> Routes:
+    """Read ``routes.toml``; ``override`` takes the place of its default.
+
+    Raises `ReleaseError` when no default is known or the file is wrong.
+    """
+    path = folder / ROUTES
+    table: dict[str, object] = {}
+    if path.exists():
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ReleaseError(f"{ROUTES}: {error}") from error
+    numbers = table.get("numbers", {})
+    default = override or table.get("default")
+    if not isinstance(default, str):
+        raise ReleaseError(
+            f'no default agent: write default = "module:Class" into {ROUTES}, '
+            "or start with --agent module:Class"
+        )
+    if not isinstance(numbers, dict) or not all(isinstance(name, str) for name in numbers.values()):
+        raise ReleaseError(f'{ROUTES}: [numbers] maps a number to "module:Class"')
+    unknown = set(table) - {"default", "numbers"}
+    if unknown:
+        raise ReleaseError(f"{ROUTES}: unknown key {min(unknown)!r}; it has default, [numbers]")
+    return Routes(default, numbers)
+
+
+def find_agent(name: str) -> type[Agent]:
+    """Import ``module:Class``. Raises `ReleaseError` for a name that is no agent.
+
+    What the module itself raises comes through as it is.
+    """
+    module_name, _, class_name = name.partition(":")
+    if not module_name or not class_name.isidentifier():
+        raise ReleaseError(f"{name!r} is no agent's name: write module:Class")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        raise ReleaseError(f"{name}: there is no module {module_name!r} in the release") from error
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Agent)):
+        raise ReleaseError(f"{name}: {class_name!r} in {module_name} is no subclass of Agent")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRelease:
+    """What a template hands to each fork: the agents, imported and prepared."""
+
+    release: str
+    routes: Routes
+    agents: Mapping[str, type[Agent]]
+
+    def agent_for(self, number: str) -> tuple[str, type[Agent]]:
+        """Return the agent that answers ``number``."""
+        name = self.routes.numbers.get(number, self.routes.default)
+        return name, self.agents[name]
+
+
+def load(release: str, folder: Path, override: str | None) -> LoadedRelease:
+    """Import the release's agents and prepare their providers.
+
+    Raises `ReleaseError`, or whatever the release's own code raises.
+    """
+    compile_all(folder)
+    routes = read_routes(folder, override)
+    agents = {name: find_agent(name) for name in routes.agents()}
+    for agent in agents.values():
+        for provider in (agent.stt, agent.tts):
+            if provider is not None:
+                provider.prepare()
+    return LoadedRelease(release, routes, agents)

@@ -1,0 +1,122 @@
+"""A call process's life: from the fork to its exit.
+
+The process has one event loop and one agent. It reaches the gateway by the pipe alone.
+"""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from shared import messages
+from shared.pipe import Pipe
+from worker.call_info import CallInfo
+from worker.release import LoadedRelease
+from worker.session import Session
+from worker.voip import VoIP, VoIPListener
+
+BEAT_SECONDS = 1.0
+"""How often the loop says that it turns; ``HANG_SECONDS`` is measured against it."""
+
+
+class GatewayGoneError(Exception):
+    """The pipe closed: there is no call any more."""
+
+
+class Switchboard:
+    """The call process's end of the pipe: metadata first, then everything to the listener."""
+
+    def __init__(self, connection: Connection, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._metadata: asyncio.Future[CallInfo] = asyncio.get_running_loop().create_future()
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting: list[bytes] = []
+        self._call: VoIP | None = None
+        self._listener: VoIPListener | None = None
+        self.pipe = Pipe(connection, self._frame, self._closed)
+
+    async def metadata(self) -> CallInfo:
+        """Say hello and return which call this is."""
+        self.pipe.send(messages.encode(messages.Hello(messages.VERSION)))
+        return await self._metadata
+
+    def connect(self, call: VoIP, listener: VoIPListener) -> None:
+        """From now on (and for what has waited) the listener hears of everything."""
+        self._call, self._listener = call, listener
+        waiting, self._waiting = self._waiting, []
+        for frame in waiting:
+            self._frame(frame)
+
+    def _frame(self, frame: bytes) -> None:
+        listener, call = self._listener, self._call
+        if listener is None or call is None:
+            self._before_the_call(frame)
+            return
+        audio = messages.audio_of(frame)
+        if audio is not None:
+            listener.call_audio(audio)
+            return
+        event = messages.decode_event(frame)
+        call.deliver(event)
+        listener.call_event(event)
+
+    def _before_the_call(self, frame: bytes) -> None:
+        if self._metadata.done():
+            self._waiting.append(frame)
+            return
+        match messages.decode_event(frame):
+            case messages.Metadata(call_sid, account_sid, from_, to, direction, release, given):
+                self._metadata.set_result(
+                    CallInfo(call_sid, account_sid, from_, to, direction, release, given)
+                )
+
+    def _closed(self, error: Exception | None) -> None:
+        if not self.gone.done():
+            self.gone.set_exception(GatewayGoneError(str(error or "the pipe was closed")))
+
+
+async def run(connection: Connection, release: LoadedRelease) -> None:
+    """Be one call's process, until the call is over. Raises what the agent's code raises."""
+    clock = time.monotonic
+    switchboard = Switchboard(connection, clock)
+    info = await switchboard.metadata()
+    name, agent_class = release.agent_for(info.to)
+    call = VoIP(switchboard.pipe, info, clock)
+    beat = asyncio.create_task(_beat(call))
+    problem = ""
+    try:
+        session = Session(agent_class(), call, clock)
+        switchboard.connect(call, session)
+        call.tell(messages.Running(name))
+        await _until_gone(session, switchboard.gone)
+    except BaseException as error:
+        problem = last_line(error)
+        raise
+    finally:
+        beat.cancel()
+        call.tell(messages.Finished(problem))
+        await switchboard.pipe.drained()
+
+
+async def _until_gone(session: Session, gone: asyncio.Future[None]) -> None:
+    living = asyncio.create_task(session.run())
+    await asyncio.wait([living, gone], return_when=asyncio.FIRST_COMPLETED)
+    if not living.done():
+        living.cancel()
+        gone.result()
+    await living
+
+
+async def _beat(call: VoIP) -> None:
+    beat = messages.Beat()
+    while True:
+        call.tell(beat)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def last_line(error: BaseException) -> str:
+    """Return the innermost error in one line, the way a traceback ends."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return "".join(traceback.format_exception_only(error)).strip()[:2000]

@@ -1,0 +1,134 @@
+"""Text-to-speech with no network: espeak-ng, a synthetic voice that is always there.
+
+Speech is made some hundred times faster than it is spoken, on the call's own loop, in bites of a
+few milliseconds: a sentence, then half-second slices of it. Text may arrive piece by piece; each
+sentence is spoken as soon as it is whole.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from shared.speech.clauses import Clauses
+from shared.speech.espeak import EspeakVoice, VoiceError
+from worker.errors import ProviderError
+from worker.message import Message
+from worker.tts import TTSListener, TTSSession
+
+
+@dataclass(frozen=True, slots=True)
+class Espeak:
+    """Speaks with espeak-ng's ``voice``, at ``rate`` words a minute and ``pitch`` 0-99.
+
+    A voice is a language (``en-us``, ``en``, ``de`` …), with a variant if wanted (``en-us+f3``).
+    """
+
+    voice: str = "en-us"
+    rate: int = 165
+    pitch: int = 50
+
+    def __post_init__(self) -> None:
+        self._voice()
+
+    def _voice(self) -> EspeakVoice:
+        return EspeakVoice(self.voice, self.rate, self.pitch)
+
+    def prepare(self) -> None:
+        """Load the engine and the voice. Raises `ProviderError` when there is no such voice."""
+        try:
+            self._voice().load()
+        except VoiceError as error:
+            raise ProviderError("espeak", str(error)) from error
+
+    async def connect(self, listener: TTSListener) -> TTSSession:
+        """Open a session. Raises `ProviderError` as `prepare` does."""
+        self.prepare()
+        return _Speaking(self._voice(), listener)
+
+    def stand_in(self) -> "Espeak":
+        """Return itself: it needs no network."""
+        return self
+
+
+@dataclass(slots=True)
+class _Utterance:
+    text: Clauses = field(default_factory=Clauses)
+    clauses: deque[str] = field(default_factory=deque)
+    audio: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    is_whole: bool = False
+    """All of its text has been posted."""
+
+
+class _Speaking:
+    """A call's voice. Utterances are spoken in the order of their first piece of text."""
+
+    def __init__(self, voice: EspeakVoice, listener: TTSListener) -> None:
+        self._voice = voice
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._utterances: dict[UUID, _Utterance] = {}
+        self._aborted: set[UUID] = set()
+        """Utterances whose text may still be coming."""
+        self._is_speaking = False
+        self._is_closed = False
+
+    def post(self, message: Message[str]) -> None:
+        """Take a piece of text; its audio comes later."""
+        if self._is_closed or self._is_forgotten(message):
+            return
+        utterance = self._utterances.setdefault(message.uuid, _Utterance())
+        utterance.clauses.extend(utterance.text.feed(message.data))
+        if message.done:
+            utterance.clauses.extend(utterance.text.flush())
+            utterance.is_whole = True
+        if not self._is_speaking:
+            self._is_speaking = True
+            self._loop.call_soon(self._speak)
+
+    def _is_forgotten(self, message: Message[str]) -> bool:
+        if message.uuid not in self._aborted:
+            return False
+        if message.done:
+            self._aborted.remove(message.uuid)
+        return True
+
+    def abort(self, uuid: UUID) -> None:
+        """Forget the utterance, text of it that is still to come included."""
+        utterance = self._utterances.pop(uuid, None)
+        if utterance is not None and not utterance.is_whole:
+            self._aborted.add(uuid)
+
+    def _speak(self) -> None:
+        """Make one slice of audio, and come back for the next."""
+        self._is_speaking = self._slice()
+        if self._is_speaking:
+            self._loop.call_soon(self._speak)
+
+    def _slice(self) -> bool:
+        """Tell whether there may be more to do."""
+        for uuid, utterance in self._utterances.items():
+            audio = self._next(utterance)
+            if audio:
+                self._listener.audio(Message(uuid, audio, done=False))
+                return True
+            if utterance.is_whole:
+                del self._utterances[uuid]
+                self._listener.audio(Message(uuid, b""))
+                return True
+        return False
+
+    def _next(self, utterance: _Utterance) -> bytes:
+        """Return the next slice of the text at hand, empty when that is spoken."""
+        audio = next(utterance.audio, b"")
+        while not audio and utterance.clauses:
+            utterance.audio = self._voice.stream(utterance.clauses.popleft())
+            audio = next(utterance.audio, b"")
+        return audio
+
+    async def aclose(self) -> None:
+        """Stop speaking; what waits is dropped."""
+        self._is_closed = True
+        self._utterances.clear()
+        self._aborted.clear()

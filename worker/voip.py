@@ -1,0 +1,254 @@
+"""The call as the agent sees it: events in, audio and controls out.
+
+A `VoIP` knows the pipe's messages and nothing of sockets or of Twilio. It owns the playback clock
+of the stream, so it is the one place that knows what the caller has heard.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from shared import messages
+from shared.audio import SAMPLE_RATE, bytes_of_ms
+from shared.playback import PlaybackClock
+from worker.call_info import CallInfo
+from worker.errors import CallOverError, RequestError
+
+PLAY_BYTES = SAMPLE_RATE
+"""Longer audio goes out in pieces of this size (1 s), each a message of the carrier's."""
+
+REQUEST_SECONDS = 15.0
+"""How long the gateway may take to answer a request; the carrier's REST has 10 s of it."""
+
+LAST_WORDS_SECONDS = 3.0
+"""How long beyond its own length the last speech may take before a hang-up stops waiting."""
+
+
+class Line(Protocol):
+    """Where frames to the gateway go: the pipe, or a rehearsal's stand-in."""
+
+    def send(self, frame: bytes, droppable: bool = False) -> None:
+        """Send one frame, never blocking."""
+
+
+class VoIPListener(Protocol):
+    """Who follows the call; called on the call's event loop, in the order things happened."""
+
+    def call_audio(self, audio: bytes) -> None:
+        """The caller's audio, μ-law 8 kHz mono, usually 160 bytes (20 ms)."""
+
+    def call_event(self, event: messages.Event) -> None:
+        """Anything else: see `shared.messages`."""
+
+
+class VoIP:
+    """One call's line to the caller.
+
+    ``rehearsal`` is true while a release is tried out before any call: hooks that reach the
+    world outside should then leave it alone.
+    """
+
+    def __init__(
+        self, line: Line, info: CallInfo, clock: Callable[[], float], rehearsal: bool = False
+    ) -> None:
+        self.info = info
+        self.rehearsal = rehearsal
+        self.streaming = False
+        self._line, self._now = line, clock
+        self._playback = PlaybackClock()
+        self._marks: dict[str, asyncio.Future[bool]] = {}
+        self._requests: dict[int, asyncio.Future[None]] = {}
+        self._number = 0
+        self._over: str | None = None
+
+    # Speech ------------------------------------------------------------------------------
+
+    def play(self, audio: bytes) -> None:
+        """Play μ-law 8 kHz mono of any length, behind what was played before.
+
+        Nothing is played, and nothing is raised, while the call has no stream.
+        """
+        if not self.streaming:
+            return
+        for start in range(0, len(audio), PLAY_BYTES):
+            piece = audio[start : start + PLAY_BYTES]
+            self._line.send(messages.audio_frame(piece))
+            self._playback.send(len(piece), self._now())
+
+    def mark(self) -> asyncio.Future[bool]:
+        """Return a future of whether everything played so far was played to its end.
+
+        It is false when it was cleared before, or when the stream ended.
+        """
+        future = asyncio.get_running_loop().create_future()
+        if not self.streaming:
+            future.set_result(False)
+            return future
+        name = self._playback.mark()
+        self._marks[name] = future
+        self._line.send(messages.encode(messages.Mark(name)))
+        return future
+
+    def clear(self) -> float:
+        """Drop what is buffered and not played yet, at once; return how much that was, in ms."""
+        if not self.streaming:
+            return 0.0
+        self._line.send(messages.encode(messages.Clear()))
+        dropped = self._playback.clear(self._now())
+        self._forget_marks()
+        return dropped * 1000 / SAMPLE_RATE
+
+    @property
+    def sent(self) -> int:
+        """Bytes played so far, cleared ones not counted."""
+        return self._playback.sent
+
+    @property
+    def heard(self) -> int:
+        """Bytes of `sent` that the caller has heard by now."""
+        return self._playback.heard(self._now())
+
+    @property
+    def speaking_ms(self) -> float:
+        """How long what was played still lasts, in ms; 0 when the line is silent."""
+        return self._playback.remaining_ms(self._now())
+
+    async def last_words(self) -> None:
+        """Return when everything played so far was heard, cleared, or is overdue."""
+        if self.streaming and self.speaking_ms:
+            limit = self.speaking_ms / 1000 + LAST_WORDS_SECONDS
+            await asyncio.wait([self.mark()], timeout=limit)
+
+    # Controls ------------------------------------------------------------------------------
+
+    async def hangup(self) -> None:
+        """End the call once the last words were heard. Raises `RequestError`."""
+        await self.last_words()
+        await self._request(messages.HangUp)
+
+    async def transfer(self, to: str) -> None:
+        """Connect the caller with ``to`` once the last words were heard.
+
+        ``to`` is a named destination of ``TRANSFER_NUMBERS``, or a number in E.164 where that
+        is allowed. Raises `RequestError` when it is neither.
+        """
+        await self.last_words()
+        await self._request(messages.Transfer, to)
+
+    async def send_digits(self, digits: str) -> None:
+        """Press keys (``0-9 A-D * #``, ``w`` waits 0.5 s, ``W`` 1 s). Raises `RequestError`."""
+        await self.last_words()
+        await self._request(messages.SendDigits, digits)
+
+    async def start_recording(self) -> None:
+        """Start the carrier's recording, a channel a side. Raises `RequestError`."""
+        await self._request(messages.StartRecording)
+
+    async def stop_recording(self) -> None:
+        """Stop the carrier's recording when one runs. Raises `RequestError`."""
+        await self._request(messages.StopRecording)
+
+    async def delete_recording(self) -> None:
+        """Delete the last recording at the carrier. Raises `RequestError`."""
+        await self._request(messages.DeleteRecording)
+
+    async def start_transcription(self) -> None:
+        """Start the carrier's own transcription of both sides. Raises `RequestError`."""
+        await self._request(messages.StartTranscription)
+
+    async def stop_transcription(self) -> None:
+        """Stop the carrier's transcription. Raises `RequestError`."""
+        await self._request(messages.StopTranscription)
+
+    def log(self, event: str, level: str = "info", **fields: Any) -> None:
+        """Write a line to the gateway's log. ``fields`` are JSON-like values."""
+        self._line.send(messages.encode(messages.Log(level, event, fields)))
+
+    def metric(self, name: str, value: float) -> None:
+        """Report a measurement."""
+        self._line.send(messages.encode(messages.Metric(name, value)))
+
+    def tell(self, command: messages.Command) -> None:
+        """Send a command that has no answer."""
+        self._line.send(messages.encode(command))
+
+    async def _request(self, kind: Callable[..., messages.Request], *args: str) -> None:
+        if self._over is not None:
+            raise CallOverError(self._over)
+        self._number += 1
+        number = self._number
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._requests[number] = future
+        self._line.send(messages.encode(kind(number, *args)))
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await future
+        except TimeoutError:
+            raise RequestError("timeout", f"no answer within {REQUEST_SECONDS:.0f} s") from None
+        finally:
+            del self._requests[number]
+
+    # What the gateway says -----------------------------------------------------------------
+
+    def deliver(self, event: messages.Event) -> None:
+        """Take what concerns the line itself out of an event, before the listener sees it."""
+        match event:
+            case messages.StreamStarted():
+                self.streaming = True
+                self._playback = PlaybackClock()
+            case messages.StreamStopped():
+                self.streaming = False
+                self._forget_marks()
+            case messages.MarkPlayed(name):
+                self._mark_played(name)
+            case messages.Reply(request):
+                self._settle(request, None)
+            case messages.Failure(request, code, sentence):
+                self._settle(request, RequestError(code, sentence))
+            case messages.CallEnded(reason):
+                self._end(reason)
+
+    def _mark_played(self, name: str) -> None:
+        played = self._playback.echo(name, self._now())
+        future = self._marks.pop(name, None)
+        if future is not None and not future.done():
+            future.set_result(played)
+
+    def _forget_marks(self) -> None:
+        marks, self._marks = self._marks, {}
+        for future in marks.values():
+            if not future.done():
+                future.set_result(False)
+
+    def _settle(self, request: int, error: RequestError | None) -> None:
+        future = self._requests.get(request)
+        if future is None or future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    def _end(self, reason: str) -> None:
+        self._over = reason
+        self.streaming = False
+        self._forget_marks()
+        for future in self._requests.values():
+            if not future.done():
+                future.set_exception(CallOverError(reason))
+
+
+def heard_text(text: str, heard_ms: float, whole_ms: float) -> str:
+    """Return the words of ``text`` that fit into the part of its audio that was heard.
+
+    Without word times the audio is taken to be spread evenly over the letters.
+    """
+    if whole_ms <= 0 or heard_ms <= 0:
+        return ""
+    if heard_ms >= whole_ms:
+        return text
+    letters = bytes_of_ms(heard_ms) / bytes_of_ms(whole_ms) * len(text)
+    cut = text[: int(letters)]
+    if len(cut) < len(text) and text[len(cut) : len(cut) + 1] != " ":
+        cut = cut[: cut.rfind(" ")] if " " in cut else ""
+    return cut.rstrip()
