@@ -1,0 +1,100 @@
+"""What a call process asks for and wants to know the outcome of.
+
+Hang-up, transfer and digits are answered when the carrier has been told; the others when its REST
+has answered. A request that cannot be done gets a typed error, never silence.
+"""
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from gateway.calls.state import Plan
+from gateway.carriers.control import CarrierError
+from shared import messages
+from shared.e164 import NumberError, phone_number
+
+if TYPE_CHECKING:
+    from gateway.calls.call import Call
+
+
+class Requests:
+    """The open requests of one call's process."""
+
+    def __init__(self, call: "Call") -> None:
+        self._call = call
+        self._leaving: list[int] = []
+
+    def take(self, request: messages.Request) -> None:
+        """Carry out a request."""
+        leg = self._call.incoming.leg
+        match request:
+            case messages.HangUp(number):
+                self._leave(number, Plan.HANG_UP, "the agent hung up")
+            case messages.Transfer(number, to):
+                self._transfer(number, to)
+            case messages.SendDigits(number, digits):
+                self._send_digits(number, digits)
+            case messages.StartRecording(number):
+                self._ask(number, leg.start_recording())
+            case messages.StopRecording(number):
+                self._ask(number, leg.stop_recording())
+            case messages.DeleteRecording(number):
+                self._ask(number, leg.delete_recording())
+            case messages.StartTranscription(number):
+                self._ask(number, leg.start_transcription())
+            case messages.StopTranscription(number):
+                self._ask(number, leg.stop_transcription())
+
+    def settle(self) -> None:
+        """The carrier has been told: those who wait for that are answered."""
+        leaving, self._leaving = self._leaving, []
+        for number in leaving:
+            self._call.tell(messages.Reply(number))
+
+    def fail(self, code: str, sentence: str) -> None:
+        """The carrier could not be told."""
+        leaving, self._leaving = self._leaving, []
+        for number in leaving:
+            self._call.tell(messages.Failure(number, code, sentence))
+
+    def _transfer(self, number: int, to: str) -> None:
+        try:
+            target = destination(to, self._call.rules.destinations)
+        except NumberError as error:
+            known = ", ".join(self._call.rules.destinations) or "none is set (TRANSFER_NUMBERS)"
+            sentence = f"{error}; named destinations: {known}"
+            self._call.tell(messages.Failure(number, "destination", sentence))
+            return
+        self._leave(number, Plan.DIAL, "transferred", target)
+
+    def _send_digits(self, number: int, digits: str) -> None:
+        if not digits or len(digits) > 128 or set(digits) - set("0123456789ABCD#*wW"):
+            sentence = "digits are 0-9 A-D # * w W, at most 128"
+            self._call.tell(messages.Failure(number, "digits", sentence))
+            return
+        self._leave(number, Plan.DIGITS, "digits", digits)
+
+    def _leave(self, number: int, plan: Plan, reason: str, target: str = "") -> None:
+        if self._call.leave(plan, reason, target):
+            self._leaving.append(number)
+        else:
+            sentence = f"the call is already going to {self._call.flow.plan.value}"
+            self._call.tell(messages.Failure(number, "too-late", sentence))
+
+    def _ask(self, number: int, work: Awaitable[None]) -> None:
+        async def asked() -> None:
+            try:
+                await work
+            except CarrierError as error:
+                self._call.tell(messages.Failure(number, "carrier", str(error)))
+            else:
+                self._call.tell(messages.Reply(number))
+
+        self._call.run(asked())
+
+
+def destination(to: str, named: dict[str, str]) -> str:
+    """Return the number that ``to`` means: a named destination, or a number in E.164.
+
+    Raises `NumberError`.
+    """
+    return named[to] if to in named else phone_number(to)

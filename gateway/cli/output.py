@@ -1,0 +1,53 @@
+"""How commands print: to people by rich, to programs as JSON, errors to standard error."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def fail(problem: object, code: int = 1) -> NoReturn:
+    """Print a problem to standard error and leave with ``code``."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        str(problem), style="red", markup=False
+    )
+    raise typer.Exit(code)
+
+
+def note(text: str) -> None:
+    """Print a line for people."""
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def as_json(data: object) -> None:
+    """Print ``data`` for programs."""
+    typer.echo(json.dumps(data, indent=2, default=str))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table for people."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(str(cell) for cell in row))
+    Console(highlight=False).print(grid)
+
+
+def ago(unix_seconds: float) -> str:
+    """Return how long ago something was, in the largest unit that fits."""
+    seconds = max(0, int(time.time() - unix_seconds))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def duration(call: dict[str, Any]) -> str:
+    """Return how long a call lasts or lasted."""
+    end = call["ended"] or time.time()
+    return f"{end - call['began']:.0f} s"

@@ -1,0 +1,47 @@
+"""The commands' way to a running gateway: its API over the control socket."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from gateway.operator_socket import socket_path
+
+
+class GatewayError(Exception):
+    """The gateway said no, or is not there. ``report`` is a traceback when it has one."""
+
+    def __init__(self, sentence: str, report: str = "") -> None:
+        self.sentence, self.report = sentence, report
+        super().__init__(sentence, report)
+
+    def __str__(self) -> str:
+        return f"{self.report}\n{self.sentence}".lstrip() if self.report else self.sentence
+
+
+def ask(
+    data_dir: Path, method: str, path: str, body: object = None, seconds: float = 300.0
+) -> dict[str, Any]:
+    """Send one request and return its answer. Raises `GatewayError`."""
+    address = socket_path(data_dir)
+    try:
+        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(address))) as client:
+            answer = client.request(
+                method, f"http://callfarm{path}", json=body, timeout=httpx2.Timeout(seconds)
+            )
+    except (httpx2.TransportError, OSError) as error:
+        raise GatewayError(
+            f"no gateway runs on {data_dir} ({error}): start one with callfarm serve, "
+            "or name its data folder with DATA_DIR or --data-dir"
+        ) from error
+    try:
+        found = answer.json()
+    except json.JSONDecodeError:
+        found = {"detail": answer.text}
+    if not isinstance(found, dict):
+        raise GatewayError(f"the gateway answered {answer.status_code} with something else")
+    if answer.is_error:
+        detail = str(found.get("detail", f"the gateway answered {answer.status_code}"))
+        raise GatewayError(detail, str(found.get("report", "")))
+    return found

@@ -1,0 +1,47 @@
+"""What the gateway measures of itself, in Prometheus' text format.
+
+Figures are read when they are asked for; nothing is counted on the audio's way that is not
+counted anyway.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.calls.registry import Calls
+from gateway.farm.farm import Farm
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _GatewayCollector(Collector):
+    def __init__(self, calls: Calls, farm: Farm) -> None:
+        self._calls, self._farm = calls, farm
+
+    def collect(self) -> Iterator[Metric]:
+        calls, farm = self._calls, self._farm
+        yield GaugeMetricFamily("callfarm_calls", "Calls in progress.", len(calls))
+        yield GaugeMetricFamily("callfarm_streams", "Calls with a stream.", calls.streaming)
+        yield GaugeMetricFamily("callfarm_ready", "1 when a new call is taken.", int(farm.ready))
+        yield CounterMetricFamily("callfarm_calls_accepted", "Calls accepted.", calls.accepted)
+        yield CounterMetricFamily("callfarm_calls_refused", "Calls refused.", calls.refused)
+        releases = GaugeMetricFamily(
+            "callfarm_release_calls", "Call processes of a release.", labels=["release", "state"]
+        )
+        for release in farm.views():
+            releases.add_metric([release.id, release.state], release.calls)
+        yield releases
+
+
+class Metrics:
+    """The gateway's figures. A registry of its own, so that several gateways fit one process."""
+
+    def __init__(self, calls: Calls, farm: Farm) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_GatewayCollector(calls, farm))
+
+    def text(self) -> bytes:
+        """Return all figures as text."""
+        return generate_latest(self._registry)

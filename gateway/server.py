@@ -1,0 +1,288 @@
+"""The gateway's life: assembles its parts, serves, deploys on request, drains, leaves.
+
+    start: secrets out of the environment ─> farm deploys ─> sockets open ─> ready
+    SIGHUP: deploy        SIGTERM, SIGINT: no new calls ─> calls finish ─> processes end ─> exit 0
+    second SIGINT: at once
+
+uvicorn serves HTTP but owns neither signals nor shutdown: its own would close live sockets first.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.api import Api
+from gateway.app import application
+from gateway.calls.call import CallRules
+from gateway.calls.registry import Calls
+from gateway.carriers.twilio.account import rest_control
+from gateway.carriers.twilio.gate import TwilioGate
+from gateway.carriers.twilio.routes import TwilioOptions, TwilioRoutes
+from gateway.carriers.twilio.signature import SignatureCheck
+from gateway.farm.farm import DeployError, Farm, FarmOptions
+from gateway.media.protocol import media_protocol
+from gateway.notify import Notifier
+from gateway.operator_socket import OperatorApp, OperatorProtocol, bind, socket_path
+from gateway.throttle import Throttle
+from shared.kernel import become_subreaper, hide_from_ptrace
+from shared.local_secrets import api_token, twilio_auth_token
+from shared.settings import Settings, call_environment, take_secrets
+
+log = structlog.get_logger(__name__)
+
+GOODBYE_SECONDS = 5.0
+"""What calls that outlive the drain have between being hung up and being ended."""
+
+
+class ServeError(Exception):
+    """The gateway cannot start. ``sentence`` says why and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+        super().__init__(sentence)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the gateway."""
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the gateway knows and no process it starts may know."""
+
+    twilio_token: str
+    api_token: str
+
+
+class Gateway:
+    """One running gateway. Build it on a running loop."""
+
+    def __init__(self, settings: Settings, secrets: Secrets, farm_options: FarmOptions) -> None:
+        self.settings = settings
+        self.farm = Farm(farm_options)
+        rules = CallRules(
+            stream_seconds=settings.stream_timeout_seconds,
+            most_seconds=settings.max_call_seconds,
+            hang_seconds=settings.hang_seconds,
+            fallback=settings.fallback_number,
+            destinations=dict(settings.transfer_numbers),
+        )
+        self.calls = Calls(self.farm, rules, settings.max_calls, settings.call_memory_mb << 20)
+        public_url = str(settings.public_url) if settings.public_url else None
+        check = SignatureCheck(
+            lambda account: (secrets.twilio_token,), public_url, settings.trusted_proxies
+        )
+        throttle = Throttle(time.monotonic)
+        self._control = rest_control(settings)
+        twilio = TwilioRoutes(
+            self.calls,
+            check,
+            throttle,
+            self._control,
+            TwilioOptions(
+                settings.max_body_bytes, settings.fallback_number, settings.twilio_phone_number
+            ),
+        )
+        api = Api(self.calls, self.farm, secrets.api_token, dict(settings.transfer_numbers))
+        prefix = urlsplit(public_url).path.rstrip("/") if public_url else ""
+        self.app = application(self.calls, self.farm, twilio, api, prefix)
+        self._gate = TwilioGate(self.calls, check, throttle)
+        self._stop = asyncio.Event()
+        self._stops = 0
+
+    # Serving -----------------------------------------------------------------------------------
+
+    async def run(self, notifier: Notifier, announce: Callable[[str], None], watch: bool) -> None:
+        """Serve until told to stop, then drain and end. Raises `ServeError`."""
+        public, private = self._listeners()
+        await self._first_release()
+        servers = [self._server(self.app, ws=True), self._server(OperatorApp(self.app), ws=False)]
+        async with asyncio.TaskGroup() as tasks:
+            serving = [
+                tasks.create_task(server.serve(sockets=[listener]))
+                for server, listener in zip(servers, (public, private), strict=True)
+            ]
+            helpers = [tasks.create_task(self.calls.watch())]
+            if watch:
+                helpers.append(tasks.create_task(self._watch_agents()))
+            if self._control is not None:
+                helpers.append(tasks.create_task(self._prepare_rest()))
+            self._own_signals(tasks)
+            announce(self._address(public))
+            notifier.ready()
+            await self._stop.wait()
+            notifier.stopping()
+            await self._drain()
+            for helper in helpers:
+                helper.cancel()
+            for server in servers:
+                server.should_exit = True
+            await asyncio.gather(*serving)
+        await self.farm.close()
+        if self._control is not None:
+            await self._control.aclose()
+        socket_path(self.settings.data_dir).unlink(missing_ok=True)
+
+    def _listeners(self) -> tuple[socket.socket, socket.socket]:
+        settings = self.settings
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        public = socket.socket(family, socket.SOCK_STREAM)
+        public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            public.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ServeError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+                "choose another with --port or PORT"
+            ) from error
+        public.listen(2048)
+        return public, bind(socket_path(settings.data_dir))
+
+    def _server(self, app: ASGIApp, ws: bool) -> _Server:
+        settings = self.settings
+        tls = settings.tls_cert_file is not None and ws
+        config = uvicorn.Config(
+            app,
+            http="httptools" if ws else OperatorProtocol,
+            ws=media_protocol(self._gate) if ws else "none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(GOODBYE_SECONDS),
+            ssl_certfile=settings.tls_cert_file if tls else None,
+            ssl_keyfile=settings.tls_key_file if tls else None,
+        )
+        return _Server(config)
+
+    def _address(self, listener: socket.socket) -> str:
+        host, port = listener.getsockname()[:2]
+        scheme = "https" if self.settings.tls_cert_file is not None else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _first_release(self) -> None:
+        try:
+            release = await self.farm.deploy()
+        except DeployError as error:
+            log.error("the agents folder is not fit for calls", reason=str(error))  # noqa: TRY400
+            try:
+                release = await self.farm.restore()
+            except DeployError:
+                await self.farm.close()
+                raise ServeError(str(error)) from error
+            log.warning("serving the last release that was", release=release.id)
+        log.info("release live", release=release.id, agents=list(release.agents))
+
+    async def _prepare_rest(self) -> None:
+        assert self._control is not None
+        await self._control.prepare()
+
+    # Deploying ---------------------------------------------------------------------------------
+
+    async def _deploy(self) -> None:
+        try:
+            release = await self.farm.deploy()
+        except DeployError as error:
+            log.error("not deployed", reason=error.reason, report=error.report)  # noqa: TRY400
+        else:
+            log.info("release live", release=release.id, agents=list(release.agents))
+
+    async def _watch_agents(self) -> None:
+        from watchfiles import awatch
+
+        async for _ in awatch(self.settings.agents_dir, debounce=200):
+            await self._deploy()
+
+    # Leaving -----------------------------------------------------------------------------------
+
+    def _own_signals(self, tasks: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+
+        def start(work: Callable[[], Awaitable[None]]) -> None:
+            tasks.create_task(work())  # type: ignore[arg-type]
+
+        loop.add_signal_handler(signal.SIGHUP, start, self._deploy)
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+
+    def stop(self) -> None:
+        """Begin to drain. May be called twice."""
+        self._stops += 1
+        self.calls.draining = True
+        self._stop.set()
+
+    def _interrupted(self) -> None:
+        self.stop()
+        if self._stops > 1:
+            log.warning("ended at once", calls=len(self.calls))
+            # The lifeline goes with this process, and every template and call with it.
+            os._exit(130)
+
+    async def _drain(self) -> None:
+        if len(self.calls):
+            log.info("draining", calls=len(self.calls), seconds=self.settings.drain_seconds)
+            await self.calls.drain(self.settings.drain_seconds)
+        await self.calls.hang_up_all("the server stops", GOODBYE_SECONDS)
+
+
+def claim(data_dir: Path) -> int:
+    """Make ``data_dir`` this gateway's own; return the lock's descriptor. Raises `ServeError`."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(data_dir / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ServeError(
+            f"another gateway runs on {data_dir}: stop it, or set DATA_DIR to another folder"
+        ) from None
+    except OSError as error:
+        raise ServeError(f"cannot use {data_dir}: {error.strerror}; set DATA_DIR") from error
+    return fd
+
+
+def farm_options(settings: Settings, agent: str | None, environment: dict[str, str]) -> FarmOptions:
+    """Return what the farm needs of the settings."""
+    return FarmOptions(
+        agents_dir=settings.agents_dir,
+        data_dir=settings.data_dir,
+        agent=agent,
+        environment=environment,
+        hidden=(Path.cwd(),),
+        template_seconds=settings.template_timeout_seconds,
+        call_memory=settings.call_memory_mb << 20,
+    )
+
+
+def prepare_process(settings: Settings) -> tuple[Secrets, dict[str, str]]:
+    """Make this process fit to be a gateway; return its secrets, and what calls may know.
+
+    Call it before anything is started: secrets leave the environment here.
+    """
+    secrets = Secrets(twilio_auth_token(settings), api_token(settings))
+    environment = call_environment(os.environ, settings)
+    take_secrets(os.environ, settings)
+    become_subreaper()
+    hide_from_ptrace()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return secrets, environment
