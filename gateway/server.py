@@ -121,7 +121,10 @@ class Gateway:
                 tasks.create_task(server.serve(sockets=[listener]))
                 for server, listener in zip(servers, (public, private), strict=True)
             ]
-            helpers = [tasks.create_task(self.calls.watch())]
+            helpers = [
+                tasks.create_task(self.calls.watch()),
+                tasks.create_task(notifier.keep_alive()),
+            ]
             if watch:
                 helpers.append(tasks.create_task(self._watch_agents()))
             if self._control is not None:

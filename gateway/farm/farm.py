@@ -36,7 +36,10 @@ KEPT_SNAPSHOTS = 10
 """Old snapshots that stay on the disk, for a rollback that loads again."""
 
 MOST_DEATHS, DEATHS_SECONDS = 5, 60.0
-"""A template that dies oftener than this is not started again."""
+"""A template that dies oftener than this is left alone for a while."""
+
+RETRY_SECONDS = 15.0
+"""How long a template that could not be started again is left alone."""
 
 _CURRENT = "current"
 
@@ -87,6 +90,7 @@ class Farm:
         self._current: Release | None = None
         self._deploying = asyncio.Lock()
         self._waiting: list[tuple[CallProcess, Release]] = []
+        self._restarting = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._lifeline, self._lifeline_writer = Pipe(duplex=False)
@@ -102,7 +106,7 @@ class Farm:
     def ready(self) -> bool:
         """Whether a new call would get a process."""
         current = self._current
-        return current is not None and (current.warm or self._may_restart(current))
+        return current is not None and (current.warm or self._restarting)
 
     def views(self) -> list[ReleaseView]:
         """Return every known release, the newest first."""
@@ -286,23 +290,35 @@ class Farm:
         )
         release.deaths.append(asyncio.get_running_loop().time())
         if release is self._current:
+            self._restarting = self._may_restart(release)
             task = asyncio.create_task(self._restart(release))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _restart(self, release: Release) -> None:
-        """Bring the current release's template back, and fork what has waited for it."""
-        problem = "its template dies again and again"
-        if self._may_restart(release):
-            try:
-                async with self._deploying:
-                    if not release.warm:
-                        await self._load(release)
-                        release.machine.move(ReleaseState.LIVE)
-            except DeployError as error:
-                problem = str(error)
-        if not release.warm:
-            log.error("template not restarted", release=release.id, reason=problem)
+        """Bring the current release's template back, and fork what has waited for it.
+
+        Calls wait for the first attempt. Between later ones the gateway is not ready.
+        """
+        while release is self._current and not release.warm:
+            problem = "its template dies again and again"
+            if self._may_restart(release):
+                try:
+                    async with self._deploying:
+                        if not release.warm:
+                            await self._load(release)
+                            release.machine.move(ReleaseState.LIVE)
+                except DeployError as error:
+                    problem = str(error)
+            self._restarting = False
+            self._serve_waiting(problem)
+            if not release.warm:
+                log.error("template not restarted", release=release.id, reason=problem)
+                await asyncio.sleep(RETRY_SECONDS)
+        self._restarting = False
+        self._serve_waiting("its release was replaced")
+
+    def _serve_waiting(self, problem: str) -> None:
         waiting, self._waiting = self._waiting, []
         for process, wanted in waiting:
             if wanted.template is not None and wanted.warm:
