@@ -12,18 +12,18 @@ _REPLY = AwaitReply(timeout_s=8, quiet_ms=700)
 SCRIPT = Script(
     (
         _REPLY,
-        SayText("I would like to book a table for four people on Friday at seven thirty."),
+        SayText("hello i would like to book a table for four on friday at half past seven please"),
         _REPLY,
-        SayText("My name is Miller."),
+        SayText("my name is miller"),
         _REPLY,
-        SayText("Yes, that's right."),
+        SayText("yes please"),
         _REPLY,
-        SayText("What are your specials?"),
+        SayText("what are the specials"),
         AwaitSpeech(timeout_s=8),
         Wait(2200),
-        SayText("What are your opening hours?"),
+        SayText("what are your opening hours"),
         _REPLY,
-        SayText("That's all, thank you."),
+        SayText("thank you goodbye"),
         _REPLY,
     )
 )
@@ -34,4 +34,4 @@ def caller_voice() -> Voice:
     """Return a voice that is not the agent's."""
     from shared.speech.espeak import EspeakVoice
 
-    return EspeakVoice(voice="en-us", rate=135, pitch=60)
+    return EspeakVoice(voice="en-us+klatt4", rate=160, pitch=50)
