@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.api import OPERATOR
-from shared.kernel import is_descendant
+from shared.kernel import lineage
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +48,18 @@ def bind(path: Path) -> socket.socket:
     return listener
 
 
+def may_command(pid: int, uid: int) -> bool:
+    """Tell whether this process may use the control socket.
+
+    One that is gone may not: a call's child could connect and die, and leave the open connection
+    to the call. A command lives until it has its answer.
+    """
+    try:
+        return uid in (0, os.getuid()) and os.getpid() not in lineage(pid)
+    except ProcessLookupError:
+        return False
+
+
 class OperatorProtocol(HttpToolsProtocol):
     """HTTP on the control socket, for peers that are not our own processes."""
 
@@ -56,7 +68,7 @@ class OperatorProtocol(HttpToolsProtocol):
         end = cast("socket.socket", transport.get_extra_info("socket"))
         credentials = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         pid, uid, _ = struct.unpack("3i", credentials)
-        if uid not in (0, os.getuid()) or is_descendant(pid, os.getpid()):
+        if not may_command(pid, uid):
             log.warning("control socket: peer turned away", pid=pid, uid=uid)
             transport.abort()
             return

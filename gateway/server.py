@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ log = structlog.get_logger(__name__)
 
 GOODBYE_SECONDS = 5.0
 """What calls that outlive the drain have between being hung up and being ended."""
+
+
+_WATCH_RETRY_SECONDS = 1.0
 
 
 class ServeError(Exception):
@@ -213,8 +217,12 @@ class Gateway:
     async def _watch_agents(self) -> None:
         from watchfiles import awatch
 
-        async for _ in awatch(self.settings.agents_dir, debounce=200):
-            await self._deploy()
+        folder = self.settings.agents_dir
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                async for _ in awatch(folder, debounce=200):
+                    await self._deploy()
+            await asyncio.sleep(_WATCH_RETRY_SECONDS)
 
     # Leaving -----------------------------------------------------------------------------------
 
@@ -264,13 +272,25 @@ def claim(data_dir: Path) -> int:
 
 
 def farm_options(settings: Settings, agent: str | None, environment: dict[str, str]) -> FarmOptions:
-    """Return what the farm needs of the settings."""
+    """Return what the farm needs of the settings.
+
+    Agent code may write to the temporary folder. Where that would open a secret to it, it gets
+    one of its own.
+    """
+    hidden = [Path.cwd(), Path(".env").resolve()]
+    if settings.tls_key_file is not None:
+        hidden.append(settings.tls_key_file.absolute())
+    temporary = Path(tempfile.gettempdir()).resolve()
+    if any(path.resolve().is_relative_to(temporary) for path in (settings.data_dir, *hidden)):
+        own = settings.data_dir / "tmp"
+        own.mkdir(mode=0o700, exist_ok=True)
+        environment = {**environment, "TMPDIR": str(own)}
     return FarmOptions(
         agents_dir=settings.agents_dir,
         data_dir=settings.data_dir,
         agent=agent,
         environment=environment,
-        hidden=(Path.cwd(),),
+        hidden=tuple(hidden),
         template_seconds=settings.template_timeout_seconds,
         call_memory=settings.call_memory_mb << 20,
     )

@@ -15,9 +15,10 @@ from typing import Any
 
 import aiomultiprocess
 import aiomultiprocess.core
+import setproctitle
 from aiomultiprocess.types import Unit
 
-from shared.kernel import arm_lifeline, lifeline_cut
+from shared.kernel import arm_lifeline, lifeline_cut, reopen
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,19 @@ def template_process(unit: Unit) -> None:
     os.dup2(stderr.fileno(), 2)
     stderr.close()
     # The group, so that what an agent starts dies with the gateway as well.
-    arm_lifeline(lifeline.fileno(), -os.getpid())
-    if lifeline_cut(lifeline.fileno()):
+    # All templates inherit one description of the pipe's end, and that has one owner.
+    own_lifeline = reopen(lifeline.fileno())
+    lifeline.close()
+    arm_lifeline(own_lifeline, -os.getpid())
+    if lifeline_cut(own_lifeline):
         os._exit(1)
+    # Titles are written over the first environment: they need to see it before it is replaced.
+    setproctitle.setproctitle(f"callfarm template {spec.release}")
     environment = dict(spec.environment)
     os.environ.clear()
     os.environ.update(environment)
     serve: Callable[..., None] = importlib.import_module("worker.template").serve
-    serve(unit, control, lifeline.fileno(), spec)
+    serve(unit, control, own_lifeline, spec)
 
 
 async def run_call(*args: Any) -> None:

@@ -8,7 +8,7 @@ believes them only after it has opened a pidfd and checked whose child it is.
 """
 
 import socket
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgpack
 import msgspec
@@ -17,7 +17,12 @@ MAX_PACKET = 60 * 1024
 """Bytes of one packet; a traceback is cut to fit."""
 
 MAX_REPORT = 40 * 1024
-"""Characters of a reason in `Refused`."""
+"""Bytes of a traceback in `Refused`; its reason may have a tenth of it beside."""
+
+Pid = Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
+Figure = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+Status = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+"""A wait status (wait(2)); a template cannot report a process as stopped or continued."""
 
 
 class _Packet(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +45,7 @@ class Ready(_Packet, tag="ready", frozen=True):
     agents: list[str]
     load_ms: float
     rehearse_ms: float
-    memory: int
+    memory: Figure
     notes: list[str]
 
 
@@ -55,7 +60,7 @@ class Forked(_Packet, tag="forked", frozen=True):
     """The process for ``key`` exists."""
 
     key: int
-    pid: int
+    pid: Pid
 
 
 class ForkFailed(_Packet, tag="fork-failed", frozen=True):
@@ -66,12 +71,15 @@ class ForkFailed(_Packet, tag="fork-failed", frozen=True):
 
 
 class Exited(_Packet, tag="exited", frozen=True):
-    """A child was reaped: wait status, CPU seconds, and its largest resident size in bytes."""
+    """A child was reaped: wait status, CPU seconds, and its largest resident size in bytes.
 
-    pid: int
-    status: int
+    There is no status when somebody else was told of the death, such as the agent's own code.
+    """
+
+    pid: Pid
+    status: Status | None
     cpu: float
-    memory: int
+    memory: Figure
 
 
 Report = Stage | Ready | Refused | Forked | ForkFailed | Exited
@@ -90,7 +98,7 @@ class Fork(_Packet, tag="fork", frozen=True):
 class Reap(_Packet, tag="reap", frozen=True):
     """Wait for a child whose pidfd says that it is dead."""
 
-    pid: int
+    pid: Pid
 
 
 Order = Fork | Reap
@@ -107,6 +115,14 @@ def send(end: socket.socket, packet: Report | Order, fds: tuple[int, ...] = ()) 
         socket.send_fds(end, [data], list(fds))
     else:
         end.send(data)
+
+
+def fit(text: str, size: int = MAX_REPORT) -> str:
+    """Return ``text`` for a packet, whatever is in it: the middle goes when it is over ``size``."""
+    data = text.encode(errors="backslashreplace")
+    if len(data) > size:
+        data = data[: size // 4] + b"\n...\n" + data[5 + size // 4 - size :]
+    return data.decode(errors="ignore")
 
 
 def _decode(data: bytes, kinds: Any) -> object:

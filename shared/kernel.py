@@ -98,16 +98,24 @@ def _stat_fields(pid: int) -> list[str]:
     return text[text.rindex(")") + 2 :].split()
 
 
+def lineage(pid: int) -> list[int]:
+    """Return ``pid``, its parent, and so on.
+
+    Raises ``ProcessLookupError`` when it, or one on the way, is gone.
+    """
+    found = []
+    while pid > 0:
+        found.append(pid)
+        pid = parent_of(pid)
+    return found
+
+
 def is_descendant(pid: int, ancestor: int) -> bool:
-    """Tell whether ``pid`` is ``ancestor`` or descends from it now."""
-    while pid > 1:
-        if pid == ancestor:
-            return True
-        try:
-            pid = parent_of(pid)
-        except ProcessLookupError:
-            return False
-    return pid == ancestor
+    """Tell whether ``pid`` is ``ancestor`` or descends from it now; false when it is gone."""
+    try:
+        return ancestor in lineage(pid)
+    except ProcessLookupError:
+        return False
 
 
 def children_of_self() -> list[int]:

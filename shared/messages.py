@@ -16,6 +16,8 @@ from typing import Any, Literal
 import msgpack
 import msgspec
 
+from shared.audio import FRAME_BYTES
+
 VERSION = 1
 """Raised whenever a frame changes its meaning or its fields."""
 
@@ -26,6 +28,9 @@ AUDIO = 1
 _AUDIO_8 = bytes((0x92, AUDIO, 0xC4))
 _AUDIO_16 = bytes((0x92, AUDIO, 0xC5))
 _AUDIO_32 = bytes((0x92, AUDIO, 0xC6))
+# 20 ms, as nearly all audio comes.
+_HEAD_20_MS = _AUDIO_8 + bytes((FRAME_BYTES,))
+_FRAME_20_MS = len(_HEAD_20_MS) + FRAME_BYTES
 
 
 class MalformedFrameError(Exception):
@@ -353,6 +358,8 @@ def decode_command(frame: bytes) -> Command:
 def audio_frame(audio: bytes) -> bytes:
     """Return the frame that carries μ-law ``audio`` (either way)."""
     size = len(audio)
+    if size == FRAME_BYTES:
+        return _HEAD_20_MS + audio
     if size < 0x100:
         return _AUDIO_8 + size.to_bytes(1, "big") + audio
     if size < 0x10000:
@@ -365,6 +372,8 @@ def audio_of(frame: bytes) -> bytes | None:
 
     Raises `MalformedFrameError` when the frame says that it is audio and its length disagrees.
     """
+    if len(frame) == _FRAME_20_MS and frame.startswith(_HEAD_20_MS):
+        return frame[len(_HEAD_20_MS) :]
     head = frame[:3]
     if head == _AUDIO_8:
         start, size = 4, frame[3] if len(frame) > 3 else -1

@@ -31,6 +31,7 @@ KEPT_FRAMES = 2000
 """Frames that may not be dropped and wait for a slow reader."""
 
 _READ_SIZE = 64 * 1024
+_LAST_READS = 64  # 4 MB: more than any socket buffer holds
 _LENGTH = 4
 
 
@@ -60,6 +61,9 @@ class Frames:
         """
         if self._rest:
             data = self._rest + data
+        elif len(data) == _LENGTH + int.from_bytes(data[:_LENGTH], "big") <= MAX_FRAME:
+            # One whole frame a read: what audio at its own pace looks like.
+            return [data[_LENGTH:]]
         out: list[bytes] = []
         start, end = 0, len(data)
         while end - start >= _LENGTH:
@@ -133,11 +137,15 @@ class Pipe:
             sent = self._socket.send(wire)
         except (BlockingIOError, InterruptedError):
             sent = 0
+        except ConnectionError as error:
+            self._unheard(error)
+            return
         except OSError as error:
             self._lost(error)
             return
-        self._sent += 1
-        if sent != len(wire):
+        if sent == len(wire):
+            self._sent += 1
+        else:
             # A frame that has begun to go out must end: it is no longer droppable.
             self._queue(wire[sent:], droppable and not sent)
             self._loop.add_writer(self._socket.fileno(), self._writable)
@@ -168,6 +176,11 @@ class Pipe:
                 sent = self._socket.send(wire)
             except (BlockingIOError, InterruptedError):
                 return
+            except ConnectionError as error:
+                backlog.clear()
+                self._droppable = 0
+                self._unheard(error)
+                break
             except OSError as error:
                 self._lost(error)
                 return
@@ -177,8 +190,15 @@ class Pipe:
                 backlog[0] = (wire[sent:], False)
                 return
             backlog.popleft()
-        self._loop.remove_writer(self._socket.fileno())
-        self._release_waiters()
+            self._sent += 1
+        if self._open:
+            self._loop.remove_writer(self._socket.fileno())
+            self._release_waiters()
+
+    def _unheard(self, error: ConnectionError) -> None:
+        """The other side is gone: what it said last is read first, then its end is found."""
+        if not self._reading:
+            self._lost(error)
 
     def _release_waiters(self) -> None:
         if self._flushed is not None:
@@ -196,6 +216,8 @@ class Pipe:
             data = self._socket.recv(_READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return False
+        except ConnectionError:  # it went away without reading everything: an end like any other
+            data = b""
         except OSError as error:
             self._lost(error)
             return False
@@ -210,6 +232,8 @@ class Pipe:
         self._received += len(frames)
         for frame in frames:
             self._on_frame(frame)
+            if not self._open:
+                return False
         return True
 
     def pause_reading(self) -> None:
@@ -225,9 +249,13 @@ class Pipe:
             self._loop.add_reader(self._socket.fileno(), self._readable)
 
     def finish(self) -> None:
-        """Read everything that is there now: the other side is dead, or has said its last."""
-        while self._open and self._read():
-            pass
+        """Read everything that is there now: the other side is dead, or has said its last.
+
+        Whoever inherited its end and goes on writing is not read for ever.
+        """
+        for _ in range(_LAST_READS):
+            if not (self._open and self._read()):
+                return
 
     # The end -------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ class PlaybackClock:
         self._generation = 0
         self._number = 0
         self._marks: deque[tuple[str, int]] = deque()
+        self._played = self._heard = 0
 
     @property
     def sent(self) -> int:
@@ -42,6 +43,7 @@ class PlaybackClock:
 
     def send(self, size: int, now: float) -> None:
         """``size`` bytes were handed to the carrier."""
+        self._settle(now)
         self._ends = max(self._ends, now) + size / SAMPLE_RATE
         self._sent += size
 
@@ -56,6 +58,7 @@ class PlaybackClock:
         """The carrier echoed ``name``; tell whether all audio before it was played."""
         if not any(name == known for known, _ in self._marks):
             return False
+        self._settle(now)
         while self._marks:
             known, position = self._marks.popleft()
             if known == name:
@@ -65,21 +68,29 @@ class PlaybackClock:
 
     def clear(self, now: float) -> int:
         """The queue was cleared; return the bytes that were dropped."""
-        played = self.played(now)
-        dropped = self._sent - played
-        self._sent = played
-        self._ends = now
+        self._settle(now)
+        dropped = self._sent - self._played
+        self._sent = self._played
+        self._ends = min(self._ends, now)
         self._generation += 1
         self._marks.clear()
         return dropped
 
+    def _settle(self, now: float) -> None:
+        """Before the estimate changes: what counts as played and heard by now stays so.
+
+        An echo that comes later than expected stops the playhead until the carrier has caught up.
+        """
+        self._played, self._heard = self.played(now), self.heard(now)
+
     def played(self, now: float) -> int:
-        """Return how many bytes the carrier has played."""
-        return self._sent - bytes_of_ms(self.remaining_ms(now))
+        """Return how many bytes the carrier has played. Never less than before."""
+        return max(self._played, self._sent - bytes_of_ms(self.remaining_ms(now)))
 
     def heard(self, now: float) -> int:
-        """Return how many bytes have come out of the caller's phone."""
-        return max(0, self.played(now - self._network)) if self._network else self.played(now)
+        """Return how many bytes have come out of the caller's phone. Never less than before."""
+        then = now - self._network
+        return max(self._heard, self._sent - bytes_of_ms(self.remaining_ms(then)))
 
     def remaining_ms(self, now: float) -> float:
         """Return how long the carrier will still play what it has, in ms."""

@@ -74,7 +74,7 @@ class RunningGateway:
 
     async def api(self, method: str, path: str, body: object = None) -> httpx2.Response:
         """Ask the API over the control socket."""
-        transport = httpx2.AsyncHTTPTransport(uds=str(socket_path(self.data_dir)))
+        transport = httpx2.AsyncHTTPTransport(uds=str(socket_path(self.data_dir)), verify=False)
         async with httpx2.AsyncClient(transport=transport, timeout=120) as client:
             return await client.request(method, f"http://callfarm{path}", json=body)
 

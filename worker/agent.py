@@ -43,6 +43,10 @@ class Agent:
     greeting: ClassVar[str | None] = None
     """Synthesised while the phone still rings and spoken as soon as the stream is open."""
 
+    network_ms: ClassVar[float] = 100.0
+    """How long the phone network delays what the carrier plays, in ms (100-300 in practice): what
+    counts as heard when the caller interrupts."""
+
     call: VoIP
     """The line to the caller. Set before any hook runs."""
 

@@ -19,4 +19,8 @@ class CallInfo:
     to: str = ""
     direction: str = "inbound"
     release: str = ""
-    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep a copy of the parameters that nobody can change."""
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))

@@ -23,6 +23,8 @@ from aiomultiprocess.types import Unit
 from shared.bootstrap import call_loop
 from shared.control import Fork
 from shared.kernel import arm_lifeline, lifeline_cut, reopen
+from shared.messages import VERSION, Hello, decode_event, encode
+from worker import confinement
 from worker.release import LoadedRelease
 from worker.runtime import last_line
 
@@ -32,21 +34,28 @@ _OPEN_FILES = 1024
 
 
 def warm_up() -> None:
-    """Import what a fork uses and a rehearsal does not: uvloop, whose loop only forks may make."""
+    """Do once what every fork does and a rehearsal does not.
+
+    That is to import uvloop, whose loop only forks may make, and to read an event off the wire.
+    """
     import uvloop  # noqa: F401
+
+    decode_event(encode(Hello(VERSION)))
 
 
 @dataclass(frozen=True, slots=True)
 class Mold:
     """What every fork of a template begins with.
 
-    ``generators`` are reseeded in each; ``data_bytes`` is the template's own data size, which a
-    fork's memory limit is counted on top of.
+    ``border`` parts each from the others (`worker.confinement`); ``generators`` are reseeded in
+    each; ``data_bytes`` is the template's own data size, which a fork's memory limit is counted
+    on top of.
     """
 
     unit: Unit
     loaded: LoadedRelease
     lifeline: int
+    border: int | None
     generators: tuple[Any, ...]
     data_bytes: int
 
@@ -97,6 +106,8 @@ def _settle_in(mold: Mold, order: Fork, stderr: int) -> int:
     if order.memory_limit:
         limit = mold.data_bytes + order.memory_limit
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    if mold.border is not None:
+        confinement.close_border(mold.border)
     return own_lifeline
 
 

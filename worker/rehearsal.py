@@ -9,6 +9,8 @@ Nothing leaves the process: the line is `StudioLine`, providers are their stand-
 """
 
 import asyncio
+import signal
+import sys
 import time
 from typing import Any
 
@@ -27,6 +29,8 @@ class StudioLine:
 
     def __init__(self) -> None:
         self.played = bytearray()
+        self.began = asyncio.Event()
+        self.started = asyncio.Event()
         self.finished = asyncio.Event()
         self.spoke = asyncio.Event()
         self._call: VoIP | None = None
@@ -70,9 +74,19 @@ class StudioLine:
             self._session.call_audio(audio[start : start + FRAME_BYTES])
 
 
-def _with_stand_ins(agent: type[Agent]) -> type[Agent]:
-    """Return the class with its providers' stand-ins."""
-    changes: dict[str, Any] = {"__module__": agent.__module__, "__doc__": agent.__doc__}
+def _with_stand_ins(agent: type[Agent], line: StudioLine) -> type[Agent]:
+    """Return the class with its providers' stand-ins, which tells ``line`` how far it has come."""
+
+    async def on_start(self: Agent) -> None:
+        line.began.set()
+        await agent.on_start(self)
+        line.started.set()
+
+    changes: dict[str, Any] = {
+        "__module__": agent.__module__,
+        "__doc__": agent.__doc__,
+        "on_start": on_start,
+    }
     if agent.stt is not None:
         changes["stt"] = agent.stt.stand_in()
     if agent.tts is not None:
@@ -84,7 +98,7 @@ async def _perform(agent_class: type[Agent], release: str) -> None:
     line = StudioLine()
     info = CallInfo("CA" + "0" * 32, release=release)
     call = VoIP(line, info, time.monotonic, rehearsal=True)
-    session = Session(_with_stand_ins(agent_class)(), call, time.monotonic)
+    session = Session(_with_stand_ins(agent_class, line)(), call, time.monotonic)
     line.connect(call, session)
     async with asyncio.TaskGroup() as group:
         living = group.create_task(session.run())
@@ -99,20 +113,33 @@ async def _script(line: StudioLine, greets: bool) -> None:
     """Ring, open the stream, let the agent greet, say something to it, press a key, end."""
     line.event(messages.StreamStarted("MZ" + "0" * 32, {}))
     line.audio(SILENT_FRAME)
+    # An agent that never comes to its start would never answer: it has no limit but the template's.
+    await line.began.wait()
+    await _give_time(line.started, line.finished)
     if greets:
         await line.spoke.wait()
         # The agent's own greeting is the one speech at hand: let its ears work on it.
         line.spoke.clear()
         line.audio(bytes(line.played) + SILENT_FRAME * _AFTER_SPEECH_FRAMES)
         # A turn is given time to pass; an agent that has nothing to say is no failure.
-        await asyncio.wait(
-            [asyncio.create_task(line.spoke.wait()), asyncio.create_task(line.finished.wait())],
-            timeout=1.0,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        await _give_time(line.spoke, line.finished)
     line.event(messages.Dtmf("1"))
     await asyncio.sleep(0)
     line.event(messages.CallEnded("rehearsal", 5.0))
+
+
+async def _give_time(*events: asyncio.Event) -> None:
+    """Return when one of the events has come, or after a second."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+def print_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Write to standard error where each task of ``loop`` is."""
+    for task in asyncio.all_tasks(loop):
+        task.print_stack(file=sys.stderr)
 
 
 def rehearse(agents: list[type[Agent]], release: str) -> None:
@@ -121,6 +148,11 @@ def rehearse(agents: list[type[Agent]], release: str) -> None:
     Leaves no event loop and no task behind; there is no time limit but the template's own.
     """
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        for agent in agents:
-            runner.run(_perform(agent, release))
+        # A dump of the thread shows a loop that waits; what it waits for, only the tasks know.
+        before = signal.signal(signal.SIGUSR1, lambda *_: print_tasks(runner.get_loop()))
+        try:
+            for agent in agents:
+                runner.run(_perform(agent, release))
+        finally:
+            signal.signal(signal.SIGUSR1, before)
     asyncio.set_event_loop(None)

@@ -7,6 +7,7 @@ release that would hide the standard library or a dependency is refused.
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import sysconfig
@@ -68,10 +69,14 @@ def top_modules(folder: Path) -> dict[str, Path]:
     """Return the importable names at the top of ``folder`` with the file or folder of each."""
     found = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix == ".py":
-            found[path.stem] = path
-        elif path.is_dir() and path.name.isidentifier() and any(path.rglob("*.py")):
-            found[path.name] = path
+        name = path.name
+        if path.is_dir():
+            importable = any(path.rglob("*.py"))
+        else:
+            name = inspect.getmodulename(name) or ""
+            importable = name not in ("__init__", "__main__")
+        if importable and name.isidentifier():
+            found[name] = path
     return found
 
 
@@ -126,7 +131,7 @@ def find_agent(name: str) -> type[Agent]:
     What the module itself raises comes through as it is.
     """
     module_name, _, class_name = name.partition(":")
-    if not module_name or not class_name.isidentifier():
+    if not all(part.isidentifier() for part in (*module_name.split("."), class_name)):
         raise ReleaseError(f"{name!r} is no agent's name: write module:Class")
     try:
         module = importlib.import_module(module_name)

@@ -72,8 +72,11 @@ class Switchboard:
                 )
 
     def _closed(self, error: Exception | None) -> None:
-        if not self.gone.done():
-            self.gone.set_exception(GatewayGoneError(str(error or "the pipe was closed")))
+        problem = GatewayGoneError(str(error or "the pipe was closed"))
+        for waiting in (self._metadata, self.gone):
+            if not waiting.done():
+                waiting.set_exception(problem)
+                waiting.exception()  # a call that is over does not look at it, and that is fine
 
 
 async def run(connection: Connection, release: LoadedRelease) -> None:
@@ -82,7 +85,7 @@ async def run(connection: Connection, release: LoadedRelease) -> None:
     switchboard = Switchboard(connection, clock)
     info = await switchboard.metadata()
     name, agent_class = release.agent_for(info.to)
-    call = VoIP(switchboard.pipe, info, clock)
+    call = VoIP(switchboard.pipe, info, clock, network_ms=agent_class.network_ms)
     beat = asyncio.create_task(_beat(call))
     problem = ""
     try:

@@ -19,8 +19,14 @@ from worker.agent import Agent
 from worker.errors import CallOverError
 from worker.message import Message
 from worker.speaker import Speaker, Spoken
-from worker.stt import STTSession
+from worker.stt import STT, STTSession
 from worker.voip import VoIP
+
+TURNS_SECONDS = 2.0
+"""What turns that were under way when the caller hung up have to finish."""
+
+MOST_STATE = 500_000
+"""Bytes of an agent's state, packed, that are handed to the gateway."""
 
 ENDED_SECONDS = 5.0
 """What `Agent.on_ended` has; the gateway's own limit is above it."""
@@ -34,10 +40,11 @@ class Session:
         self._speaker = Speaker(call, clock)
         self._ears: STTSession | None = None
         self._wants_audio = type(agent).on_audio is not Agent.on_audio
-        self._utterances: asyncio.Queue[Message[str]] = asyncio.Queue()
+        self._utterances: asyncio.Queue[Message[str] | None] = asyncio.Queue()
         self._streaming = asyncio.Event()
         self._ended = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
+        self._early: list[Coroutine[Any, Any, None]] | None = []
         self._heard_bytes = 0
         self._turn_at: float | None = None
         agent.attach(call, self)
@@ -47,14 +54,16 @@ class Session:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                conversation = tasks.create_task(self._converse())
+                self._begin_early()
+                conversation = _start(tasks, self._converse())
                 await self._ended.wait()
-                conversation.cancel()
+                if conversation is not None:
+                    await self._finish_turns(conversation)
                 async with asyncio.timeout(ENDED_SECONDS):
-                    await self._agent.on_ended()
+                    await _until_over(self._agent.on_ended())
                 self._checkpoint()
                 raise _OverError
-        except* (_OverError, CallOverError):
+        except* _OverError:
             pass
         finally:
             self._tasks = None
@@ -65,25 +74,32 @@ class Session:
         await self._streaming.wait()
         self._spawn(self._greet(greeting))
         self._spawn(self._agent.on_start())
-        while True:
-            message = await self._utterances.get()
+        while (message := await self._utterances.get()) is not None:
             await self._agent.inference(message)
             self._checkpoint()
+
+    async def _finish_turns(self, conversation: asyncio.Task[None]) -> None:
+        """Let the agent act on what was said before the caller hung up: "yes, book it", click."""
+        if self._streaming.is_set():
+            self._utterances.put_nowait(None)
+            await asyncio.wait([conversation], timeout=TURNS_SECONDS)
+        conversation.cancel()
 
     async def _get_ready(self) -> list[bytes]:
         """Connect ears and voice at once, and make the greeting while the phone rings."""
         agent = self._agent
         async with asyncio.TaskGroup() as group:
             if agent.stt is not None:
-                ears = group.create_task(agent.stt.connect(self))
+                group.create_task(self._listen(agent.stt))
             if agent.tts is not None:
                 group.create_task(self._speaker.connect(agent.tts))
             group.create_task(agent.on_ringing())
-        if agent.stt is not None:
-            self._ears = ears.result()
         if agent.tts is None or agent.greeting is None:
             return []
         return await self._speaker.prepare(agent.greeting)
+
+    async def _listen(self, stt: STT) -> None:
+        self._ears = await stt.connect(self)
 
     async def _greet(self, audio: list[bytes]) -> None:
         greeting = self._agent.greeting
@@ -96,10 +112,19 @@ class Session:
             await self._ears.aclose()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._tasks is None and self._early is not None:
+            self._early.append(work)
+            return
         if self._tasks is None:
             work.close()
         else:
-            self._tasks.create_task(work)
+            _start(self._tasks, work)
+
+    def _begin_early(self) -> None:
+        """What happened on the line before the session ran is acted on now."""
+        early, self._early = self._early or [], None
+        for work in early:
+            self._spawn(work)
 
     # The agent's voice -----------------------------------------------------------------------
 
@@ -122,6 +147,9 @@ class Session:
 
     def _checkpoint(self) -> None:
         state = msgpack.packb(self._agent.state, default=str)
+        if len(state) > MOST_STATE:
+            self._call.log("state not saved: it is over 500 kB", "warning", bytes=len(state))
+            return
         self._call.tell(messages.Checkpoint(state))
 
     def _at_ms(self) -> float:
@@ -132,10 +160,13 @@ class Session:
     def call_audio(self, audio: bytes) -> None:
         """Hand the caller's audio to whoever listens."""
         self._heard_bytes += len(audio)
-        if self._ears is not None:
-            self._ears.post(audio)
-        if self._wants_audio:
-            self._agent.on_audio(audio)
+        try:
+            if self._ears is not None:
+                self._ears.post(audio)
+            if self._wants_audio:
+                self._agent.on_audio(audio)
+        except Exception as error:
+            self._spawn(_raise(error))
 
     def call_event(self, event: messages.Event) -> None:
         """Act on what happened on the line."""
@@ -171,6 +202,28 @@ class Session:
 
 class _OverError(Exception):
     """The call has ended as calls do."""
+
+
+def _start(tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    """Run ``work`` in the group; ``None`` when a failure has closed the group to more."""
+    hook = _until_over(work)
+    try:
+        task = tasks.create_task(hook)
+    except RuntimeError:
+        hook.close()
+        work.close()
+        return None
+    # One that is cancelled before its first step has never begun what it was to run.
+    task.add_done_callback(lambda _: work.close())
+    return task
+
+
+async def _until_over(hook: Coroutine[Any, Any, None]) -> None:
+    """Run a hook. That it waits for the line when the call ends is no failure of the agent."""
+    try:
+        await hook
+    except* CallOverError:
+        pass
 
 
 async def _raise(error: Exception) -> None:

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from shared import messages
+from shared.audio import bytes_of_ms
 from worker.errors import ProviderError
 from worker.message import Message
 from worker.tts import TTS, TTSSession
 from worker.voip import VoIP, heard_text
+
+LETTER_MS = 65.0
+"""How long a letter takes to say, about: for the length of speech that was never made whole."""
 
 
 @dataclass(slots=True)
@@ -25,10 +29,17 @@ class _Utterance:
     start: int
     uuid: UUID = field(default_factory=uuid4)
     size: int = 0
+    whole: bool = False
     cut_at: int | None = None
     first_audio_at: float | None = None
     synthesised: asyncio.Event = field(default_factory=asyncio.Event)
     error: Exception | None = None
+
+    def bytes_when_whole(self) -> int:
+        """Return how much audio the whole text is: known, or estimated when it was cut before."""
+        if self.whole:
+            return self.size
+        return max(self.size + 1, bytes_of_ms(LETTER_MS * len(self.text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class Speaker:
         self._posting: _Utterance | None = None
         self._playing: list[_Utterance] = []
         self._prepared: list[bytes] | None = None
+        self._lost: ProviderError | None = None
 
     async def connect(self, tts: TTS) -> None:
         """Open the voice. Raises what the provider raises."""
@@ -80,12 +92,13 @@ class Speaker:
         for piece in audio:
             self._call.play(piece)
             utterance.size += len(piece)
+        utterance.whole = True
         self._playing.append(utterance)
         return await self._heard(utterance)
 
     async def say(self, text: str, interruptible: bool) -> Spoken:
         """Speak ``text`` after what is being spoken; return when it was heard or cut."""
-        if not text.strip():
+        if not text.strip() or self._call.over:
             return Spoken("", interrupted=False)
         async with self._turn:
             utterance = _Utterance(text, interruptible, self._call.sent)
@@ -114,6 +127,8 @@ class Speaker:
     async def _synthesise(self, utterance: _Utterance) -> None:
         if self._session is None:
             raise RuntimeError("this agent has no voice: set tts on its class")
+        if self._lost is not None:
+            raise self._lost
         self._posting = utterance
         try:
             self._session.post(Message(utterance.uuid, utterance.text))
@@ -134,8 +149,9 @@ class Speaker:
             )
         stop = utterance.cut_at if utterance.cut_at is not None else self._call.heard
         heard = min(max(0, stop - utterance.start), utterance.size)
-        words = heard_text(utterance.text, heard, utterance.size)
-        return Spoken(words, interrupted=True, first_audio_at=utterance.first_audio_at)
+        whole = utterance.bytes_when_whole()
+        words = heard_text(utterance.text, heard, whole)
+        return Spoken(words, interrupted=heard < whole, first_audio_at=utterance.first_audio_at)
 
     # What the TTS session says -------------------------------------------------------------
 
@@ -155,12 +171,12 @@ class Speaker:
             else:
                 self._call.play(message.data)
         if message.done:
+            utterance.whole = True
             utterance.synthesised.set()
 
     def failed(self, error: Exception) -> None:
-        """The voice is lost: the utterance that waits for it fails."""
+        """The voice is lost: the utterance that waits for it fails, or else the next one."""
+        self._lost = error if isinstance(error, ProviderError) else ProviderError("tts", str(error))
         if self._posting is not None:
-            self._posting.error = (
-                error if isinstance(error, ProviderError) else ProviderError("tts", str(error))
-            )
+            self._posting.error = self._lost
             self._posting.synthesised.set()

@@ -21,7 +21,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import setproctitle
 from aiomultiprocess.types import Unit
 
 from shared import control
@@ -38,10 +37,7 @@ _BUSY = 500  # oom_score_adj: calls go before the gateway does
 
 def serve(unit: Unit, orders: socket.socket, lifeline: int, spec: ReleaseSpec) -> None:
     """Be the template of ``spec``, until the gateway closes the control socket."""
-    # A dump of this kind works in an endless loop, too, and in a hung import.
-    faulthandler.register(signal.SIGUSR2, all_threads=True)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    settle_signals()
     try:
         mold = _get_ready(unit, orders, lifeline, spec)
     except BaseException as error:
@@ -52,23 +48,21 @@ def serve(unit: Unit, orders: socket.socket, lifeline: int, spec: ReleaseSpec) -
 
 
 def _get_ready(unit: Unit, orders: socket.socket, lifeline: int, spec: ReleaseSpec) -> Mold:
-    setproctitle.setproctitle(f"callfarm template {spec.release}")
     Path("/proc/self/oom_score_adj").write_text(str(_BUSY))
     # Loading must not disturb calls in progress; forking is theirs and is done at full weight.
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     folder, hidden = Path(spec.folder), tuple(map(Path, spec.hidden))
     began = time.monotonic()
     isolate(folder, (Path(spec.live_folder), *hidden))
-    notes = []
-    if not confinement.confine_to(folder, (Path(spec.live_folder), *hidden)):
-        notes.append("this kernel has no Landlock: agent code is NOT confined to its release")
+    abi = confinement.confine_to(folder, (Path(spec.live_folder), *hidden))
     loaded = load(spec.release, folder, spec.agent)
     imported = time.monotonic()
     control.send(orders, control.Stage("rehearsing"))
     rehearsal.rehearse(list(loaded.agents.values()), spec.release)
     rehearsed = time.monotonic()
     call_process.warm_up()
-    mold = Mold(unit, loaded, lifeline, self_seeded_generators(), data_bytes())
+    border = confinement.border(abi)
+    mold = Mold(unit, loaded, lifeline, border, self_seeded_generators(), data_bytes())
     _be_fit_to_fork(orders)
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     control.send(
@@ -79,7 +73,7 @@ def _get_ready(unit: Unit, orders: socket.socket, lifeline: int, spec: ReleaseSp
             (imported - began) * 1000,
             (rehearsed - imported) * 1000,
             private_bytes(),
-            notes,
+            confinement.notes(abi),
         ),
     )
     return mold
@@ -103,9 +97,31 @@ def _be_fit_to_fork(orders: socket.socket) -> None:
             f"{len(extra)} network connection(s) are open after import and rehearsal. "
             "Calls would share them: open connections in a hook of the call instead"
         )
+    settle_signals()
+    # Forks would each write again what is still buffered here.
+    sys.stdout.flush()
+    sys.stderr.flush()
     gc.freeze()
     # Until a fork turns it on again: a collection here would copy what forks share.
     gc.disable()
+
+
+def settle_signals() -> None:
+    """Give signals back the meaning they have in a template, whatever an import made of them."""
+    faulthandler.unregister(signal.SIGUSR2)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    # An ignored SIGCHLD would lose every exit status.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    # A dump of this kind works in an endless loop, too, and in a hung import.
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
+    # And what a native library crashes in belongs to a call's last words.
+    faulthandler.enable()
 
 
 def _name_threads(tasks: dict[int, str]) -> str:
@@ -125,9 +141,9 @@ def _refuse(orders: socket.socket, error: BaseException) -> None:
     reason = call_process.last_line(error)
     ours = isinstance(error, ReleaseError)
     report = "" if ours else "".join(traceback.format_exception(error, chain=True))
-    report = report[-control.MAX_REPORT :]
+    reason = control.fit(str(error) if ours else reason, control.MAX_REPORT // 10)
     try:
-        control.send(orders, control.Refused(str(error) if ours else reason, report))
+        control.send(orders, control.Refused(reason, control.fit(report)))
     except OSError:
         sys.stderr.write(report or str(error))
 
@@ -162,6 +178,7 @@ def _reap(orders: socket.socket, pid: int) -> None:
     try:
         _, status, usage = os.wait4(pid, 0)
     except ChildProcessError:
+        control.send(orders, control.Exited(pid, None, 0.0, 0))
         return
     cpu = usage.ru_utime + usage.ru_stime
     control.send(orders, control.Exited(pid, status, cpu, usage.ru_maxrss * 1024))

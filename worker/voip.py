@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from shared import messages
-from shared.audio import SAMPLE_RATE, bytes_of_ms
+from shared.audio import SAMPLE_RATE
 from shared.playback import PlaybackClock
 from worker.call_info import CallInfo
 from worker.errors import CallOverError, RequestError
@@ -49,13 +49,20 @@ class VoIP:
     """
 
     def __init__(
-        self, line: Line, info: CallInfo, clock: Callable[[], float], rehearsal: bool = False
+        self,
+        line: Line,
+        info: CallInfo,
+        clock: Callable[[], float],
+        *,
+        rehearsal: bool = False,
+        network_ms: float = 0.0,
     ) -> None:
         self.info = info
         self.rehearsal = rehearsal
         self.streaming = False
         self._line, self._now = line, clock
-        self._playback = PlaybackClock()
+        self._network_ms = network_ms
+        self._playback = PlaybackClock(network_ms)
         self._marks: dict[str, asyncio.Future[bool]] = {}
         self._requests: dict[int, asyncio.Future[None]] = {}
         self._number = 0
@@ -97,6 +104,11 @@ class VoIP:
         dropped = self._playback.clear(self._now())
         self._forget_marks()
         return dropped * 1000 / SAMPLE_RATE
+
+    @property
+    def over(self) -> bool:
+        """Whether the caller is gone for good."""
+        return self._over is not None
 
     @property
     def sent(self) -> int:
@@ -195,7 +207,8 @@ class VoIP:
         match event:
             case messages.StreamStarted():
                 self.streaming = True
-                self._playback = PlaybackClock()
+                self._forget_marks()
+                self._playback = PlaybackClock(self._network_ms)
             case messages.StreamStopped():
                 self.streaming = False
                 self._forget_marks()
@@ -247,7 +260,7 @@ def heard_text(text: str, heard_ms: float, whole_ms: float) -> str:
         return ""
     if heard_ms >= whole_ms:
         return text
-    letters = bytes_of_ms(heard_ms) / bytes_of_ms(whole_ms) * len(text)
+    letters = heard_ms / whole_ms * len(text)
     cut = text[: int(letters)]
     if len(cut) < len(text) and text[len(cut) : len(cut) + 1] != " ":
         cut = cut[: cut.rfind(" ")] if " " in cut else ""

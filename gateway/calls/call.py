@@ -18,7 +18,7 @@ from gateway.calls.answers import Answer, Apologise, Connect, Dial, HangUp, Inco
 from gateway.calls.requests import Requests
 from gateway.calls.state import CallState, Flow, Plan
 from gateway.calls.stream import CallStream
-from gateway.calls.transcript import MOST_LINES, Line
+from gateway.calls.transcript import MOST_LETTERS, MOST_LINES, Line
 from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.farm.process import CallProcess, ExitReport
 from shared import messages
@@ -32,7 +32,10 @@ END_SECONDS = 5.0
 """What an agent has for its last hook."""
 
 MOST_CONNECTS = 4
-"""How often in a row a call is sent to a stream that does not open, before it is given up."""
+"""How often in a row a call is sent to a stream that does not last, before it is given up."""
+
+STEADY_SECONDS = 5.0
+"""A stream that lasts so long does last."""
 
 KILL_SECONDS = 10.0
 """A process that outlives its call by this is killed."""
@@ -78,8 +81,9 @@ class Call:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._requests = Requests(self)
-        self._dumped = False
+        self._dumped = self._heard = False
         self._connects = 0
+        self.final: Answer = HangUp()
 
     @property
     def sid(self) -> str:
@@ -90,7 +94,8 @@ class Call:
 
     def begin(self, process: CallProcess, release: str) -> None:
         """The process is being forked: tell it which call this is, and wait for the stream."""
-        self.process, self.release = process, release
+        # A template that died a moment ago has taken the order with it.
+        self.process, self.release = None if process.exited.done() else process, release
         self.heard_at = self._loop.time()
         it = self.incoming
         self.tell(messages.Hello(messages.VERSION))
@@ -112,37 +117,47 @@ class Call:
         return self._first
 
     def next_answer(self) -> Answer:
-        """The carrier asks how the call goes on: decide, once and for all where it is final."""
+        """The carrier asks how the call goes on: decide, once and for all where it is final.
+
+        A carrier whose network fails asks again, and is given the same answer.
+        """
+        if self.flow.over:
+            return self.final
+        if self.flow.state is CallState.DIALLED:
+            return Dial(self.flow.target)
         self._cancel("next")
         self._drop_stream("the carrier went on")
         flow = self.flow
         if self._connects >= MOST_CONNECTS:
             flow.intend(Plan.APOLOGISE, "no stream could be opened")
         match flow.plan:
-            case Plan.RECONNECT | Plan.DIGITS if (
-                not flow.over and flow.state is not CallState.DIALLED
-            ):
+            case Plan.RECONNECT | Plan.DIGITS:
                 flow.machine.move(CallState.GAP)
                 digits = flow.target if flow.plan is Plan.DIGITS else None
                 flow.resume()
-                self._connects += 1
+                self._connects += digits is None
                 self._after("stream", self.rules.stream_seconds, self._stream_never_came)
                 return Connect(self._token(), digits)
             case Plan.DIAL if flow.machine.move(CallState.DIALLED):
+                # From here on the call is the carrier's; a later question has an answer ready.
+                self.final, self.ended = Dial(flow.target), time.time()
                 self._requests.settle()
                 self._dismiss(flow.reason)
+                if self.process is None:
+                    self._loop.call_soon(self._gone)
                 return Dial(flow.target)
-            case Plan.APOLOGISE if not flow.over:
-                self.end(flow.reason)
-                return Apologise(self.rules.fallback)
+            case Plan.APOLOGISE:
+                self.final = Apologise(self.rules.fallback)
         self._requests.settle()
         self.end(flow.reason or "hung up")
-        return HangUp()
+        return self.final
 
     def dial_ended(self, answered: bool) -> Answer:
         """The human's leg is over: a caller nobody answered is told so."""
+        if not self.flow.over:
+            self.final = HangUp() if answered else Apologise(None)
         self.end("transferred" if answered else "transfer not answered")
-        return HangUp() if answered else Apologise(None)
+        return self.final
 
     def status(self, status: str, final: bool) -> None:
         """The carrier reported the call's status."""
@@ -156,12 +171,14 @@ class Call:
         """A stream is open: it is this call's only one from now on."""
         if self.stream is not None and self.stream is not stream:
             self._drop_stream("replaced by a new stream")
+            self.flow.machine.move(CallState.GAP)
         self._cancel("stream")
         self._cancel("next")
         if not self.flow.machine.move(CallState.STREAMING):
             stream.close("the call is over")
             return
-        self.stream, self._connects = stream, 0
+        self.stream = stream
+        self._after("steady", STEADY_SECONDS, self._steady)
         self.tell(messages.StreamStarted(sid, parameters))
         if self.flow.plan is Plan.RECONNECT:
             self._requests.settle()
@@ -173,6 +190,7 @@ class Call:
         if self.stream is not stream:
             return
         self.stream = None
+        self._cancel("steady")
         self.tell(messages.StreamStopped(reason))
         if self.flow.machine.move(CallState.GAP):
             self.log.info("stream gone", said_stop=said_stop, reason=reason)
@@ -183,9 +201,17 @@ class Call:
         if said_stop or not self.incoming.leg.reachable:
             self.end("the caller hung up" if said_stop else "the stream was lost")
         else:
-            self.run(self._enforce(Connect(self._token())))
+            self._after("stream", self.rules.stream_seconds, self._stream_never_came)
+            self.run(self._reconnect())
+
+    async def _reconnect(self) -> None:
+        await self._enforce(Connect(self._token()))
+
+    def _steady(self) -> None:
+        self._connects = 0
 
     def _drop_stream(self, reason: str) -> None:
+        self._cancel("steady")
         stream, self.stream = self.stream, None
         if stream is not None:
             self.tell(messages.StreamStopped(reason))
@@ -213,26 +239,45 @@ class Call:
     def _enforce_plan(self) -> None:
         """The carrier did not ask: tell it."""
         if self.incoming.leg.reachable:
-            self.run(self._enforce(self.next_answer()))
-        else:
+            self.run(self._enforce_next())
+            return
+        if self.flow.plan is Plan.HANG_UP:
             self._requests.settle()
-            self.end(self.flow.reason)
+        else:
+            sentence = "the carrier did not ask and cannot be told: its credentials are not set"
+            self._requests.fail("carrier", sentence)
+        self.end(self.flow.reason)
 
-    async def _enforce(self, answer: Answer) -> None:
+    async def _enforce_next(self) -> None:
+        """Tell the carrier first, then take the step: nobody hears of what did not happen."""
+        foreseen: dict[Plan, Answer] = {
+            Plan.HANG_UP: HangUp(),
+            Plan.DIAL: Dial(self.flow.target),
+            Plan.APOLOGISE: Apologise(self.rules.fallback),
+        }
+        answer = foreseen.get(self.flow.plan) or self.next_answer()
+        if await self._enforce(answer):
+            self.next_answer()
+
+    async def _enforce(self, answer: Answer) -> bool:
         try:
             await self.incoming.leg.enforce(answer)
         except CallGoneError:
+            self._requests.settle()
             self.end("the caller hung up")
         except CarrierError as error:
             self.log.warning("the carrier was not told", answer=str(answer), error=str(error))
             self._requests.fail("carrier", str(error))
             self.end("the carrier could not be told")
+        else:
+            return not isinstance(answer, Connect)
+        return False
 
     # From the process ------------------------------------------------------------------------
 
     def frame(self, frame: bytes) -> None:
         """A frame of the call's process: audio for the caller, or a command."""
-        self.heard_at = self._loop.time()
+        self._heard = True
         try:
             audio = messages.audio_of(frame)
             if audio is not None:
@@ -260,7 +305,8 @@ class Call:
                 self.agent = agent
                 self.running.set()
             case messages.Said(role, text, at_ms, reply_ms, interrupted):
-                self.lines.append(Line(role, text, at_ms, reply_ms, interrupted))
+                line = Line(role, text[:MOST_LETTERS], at_ms, reply_ms, interrupted)
+                self.lines.append(line)
             case messages.Speaking(text):
                 self.saying, self.sayings = text, self.sayings + 1
             case messages.Checkpoint(state):
@@ -275,7 +321,7 @@ class Call:
     def _checkpoint(self, state: bytes) -> None:
         try:
             self.agent_state = msgpack.unpackb(state, strict_map_key=False)
-        except (ValueError, msgpack.exceptions.UnpackException) as error:
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
             self.log.warning("checkpoint ignored", error=str(error))
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
@@ -313,6 +359,8 @@ class Call:
         process = self.process
         if process is None or process.pid is None:
             return
+        if self._heard:
+            self._heard, self.heard_at = False, now
         silent = now - self.heard_at
         if silent < self.rules.hang_seconds / 3:
             self._dumped = False
@@ -328,7 +376,9 @@ class Call:
         self.end("no stream came in time")
 
     def _too_long(self) -> None:
-        self.leave(Plan.HANG_UP, "maximum duration")
+        if not self.leave(Plan.HANG_UP, "maximum duration"):
+            # Connected with somebody else: their talk goes on at the carrier, without us.
+            self.end("maximum duration")
 
     # The end ---------------------------------------------------------------------------------
 
@@ -353,7 +403,9 @@ class Call:
             self._after("kill", KILL_SECONDS, self.process.kill)
 
     def _gone(self) -> None:
-        if self.flow.over:
+        if self.flow.over or self.flow.state is CallState.DIALLED:
+            for name in list(self._timers):
+                self._cancel(name)
             self._on_over(self)
 
     # Small things ------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ machine: a call that is accepted gets a process, and one that is not is told so.
 """
 
 import asyncio
+import dataclasses
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Calls:
         self._farm, self._rules = farm, rules
         self._most, self._memory = most_calls, call_memory
         self._live: dict[str, Call] = {}
-        self._past: OrderedDict[str, CallView] = OrderedDict()
+        self._past: OrderedDict[str, tuple[CallView, Answer]] = OrderedDict()
         self._empty = asyncio.Event()
         self._empty.set()
         self.tokens = TokenBook(time.monotonic, lifetime_s=2 * rules.stream_seconds)
@@ -120,7 +121,7 @@ class Calls:
         self._empty.clear()
         self.accepted += 1
         call.begin(process, release)
-        return answer
+        return answer if call.process is not None else call.next_answer()
 
     def next(self, incoming: IncomingCall, dial_answered: bool | None) -> Answer:
         """Answer how a call goes on; ``dial_answered`` when a human's leg has just ended.
@@ -129,8 +130,15 @@ class Calls:
         """
         call = self._live.get(incoming.sid)
         if call is None:
-            if incoming.sid in self._past or dial_answered is not None:
-                return HangUp()
+            past = self._past.get(incoming.sid)
+            if dial_answered is not None:
+                answer = HangUp() if dial_answered else Apologise(None)
+                if past is not None:
+                    how = "transferred" if dial_answered else "transfer not answered"
+                    self._past[incoming.sid] = dataclasses.replace(past[0], reason=how), answer
+                return answer
+            if past is not None:
+                return past[1]
             log.warning("a call of another life is taken up", call_sid=incoming.sid)
             return self.incoming(incoming)
         if dial_answered is not None:
@@ -144,7 +152,7 @@ class Calls:
         if self._live.pop(call.sid, None) is None:
             return
         self.tokens.revoke(call.sid)
-        self._past[call.sid] = view(call)
+        self._past[call.sid] = view(call), call.final
         while len(self._past) > MOST_REMEMBERED:
             self._past.popitem(last=False)
         if not self._live:
@@ -162,11 +170,14 @@ class Calls:
     def find(self, sid: str) -> CallView | None:
         """Return the picture of a call, in progress or remembered."""
         call = self._live.get(sid)
-        return view(call) if call is not None else self._past.get(sid)
+        if call is not None:
+            return view(call)
+        return self._past[sid][0] if sid in self._past else None
 
     def views(self) -> list[CallView]:
         """Return all calls in progress, then those remembered, the newest first."""
-        return [view(call) for call in self._live.values()] + list(reversed(self._past.values()))
+        past = [known for known, _ in reversed(self._past.values())]
+        return [view(call) for call in self._live.values()] + past
 
     @property
     def streaming(self) -> int:

@@ -6,6 +6,10 @@ MOST_LINES = 2000
 """Lines kept of one call; beyond it the oldest go."""
 
 
+MOST_LETTERS = 4000
+"""Letters kept of one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One utterance, as heard.

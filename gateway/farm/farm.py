@@ -159,7 +159,8 @@ class Farm:
             if not older:
                 raise DeployError("there is no release before the current one")
             return older[-1].id
-        found = [path.name for path in self._releases_dir.glob(f"{wanted}*") if path.is_dir()]
+        names = [path.name for path in snapshot.all_in(self._releases_dir)]
+        found = [name for name in names if wanted and name.startswith(wanted)]
         if len(found) != 1:
             what = "more than one release begins" if found else "no release begins"
             raise DeployError(f"{what} with {wanted!r}: see callfarm releases")
@@ -279,6 +280,7 @@ class Farm:
         return len(release.deaths) < MOST_DEATHS
 
     def _template_died(self, template: Template) -> None:
+        self.end_strays()
         release = self._releases.get(template.spec.release)
         if release is None or release.template is not template:
             return
@@ -305,7 +307,7 @@ class Farm:
             if self._may_restart(release):
                 try:
                     async with self._deploying:
-                        if not release.warm:
+                        if release is self._current and not release.warm:
                             await self._load(release)
                             release.machine.move(ReleaseState.LIVE)
                 except DeployError as error:

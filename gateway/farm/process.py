@@ -51,8 +51,15 @@ class ExitReport:
         if self.problem:
             return self.problem
         if self.signal is not None:
-            return f"killed by {signal.Signals(self.signal).name}"
+            return f"killed by {_signal_name(self.signal)}"
         return f"exit code {self.code}" if self.code is not None else "exit status unknown"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # the real-time ones have no names of their own
+        return f"signal {number}"
 
 
 class CallProcess:

@@ -52,14 +52,15 @@ def files_of(source: Path) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for entry in os.scandir(folder):
-        if entry.name.startswith(".") or entry.name.endswith(("~", ".pyc", ".swp")):
-            continue
-        if entry.is_dir():
-            if entry.name not in _SKIPPED_FOLDERS:
-                yield from _walk(Path(entry.path))
-        elif entry.is_file():
-            yield Path(entry.path)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.endswith(("~", ".pyc", ".swp")):
+                continue
+            if entry.is_dir():
+                if entry.name not in _SKIPPED_FOLDERS:
+                    yield from _walk(Path(entry.path))
+            elif entry.is_file():
+                yield Path(entry.path)
 
 
 def take(source: Path, releases: Path) -> str:
@@ -76,7 +77,7 @@ def take(source: Path, releases: Path) -> str:
             name = path.relative_to(source)
             content = path.read_bytes()
             mode = 0o555 if path.stat().st_mode & stat.S_IXUSR else 0o444
-            digest.update(f"{name.as_posix()}\0{mode:o}\0{len(content)}\0".encode())
+            digest.update(os.fsencode(f"{name.as_posix()}\0{mode:o}\0{len(content)}\0"))
             digest.update(content)
             target = temporary / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,13 +105,23 @@ def remove(snapshot: Path) -> None:
         shutil.rmtree(snapshot)
 
 
-def prune(releases: Path, keep: Collection[str], newest: int) -> list[str]:
-    """Delete all snapshots but those in ``keep`` and the ``newest`` others; return the deleted."""
+def all_in(releases: Path) -> list[Path]:
+    """Return the finished snapshots, the newest first."""
     if not releases.is_dir():
         return []
-    others = [path for path in releases.iterdir() if path.is_dir() and path.name not in keep]
-    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    gone = [path for path in others[newest:] if not path.name.startswith(".new-")]
+    found = [path for path in releases.iterdir() if path.is_dir() and path.name[0] != "."]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def prune(releases: Path, keep: Collection[str], newest: int) -> list[str]:
+    """Delete all snapshots but those in ``keep`` and the ``newest`` others; return the deleted.
+
+    What a crash left half written or half deleted goes as well, so none may be taken meanwhile.
+    """
+    gone = [path for path in all_in(releases) if path.name not in keep][newest:]
     for path in gone:
+        # Half a snapshot must never be found under its name.
+        path.rename(releases / f".old-{path.name}")
+    for path in releases.glob(".*-*"):
         remove(path)
     return [path.name for path in gone]

@@ -18,7 +18,7 @@ from gateway.farm.process import CallProcess, ExitReport
 from gateway.farm.stderr import StderrTail
 from shared import control, messages
 from shared.bootstrap import ReleaseSpec, TemplateProcess
-from shared.kernel import parent_of
+from shared.kernel import parent_of, session_of
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +104,7 @@ class Template:
             async with asyncio.timeout(limit):
                 ready = await asyncio.shield(self._becoming)
         except TimeoutError:
+            self.kill(signal.SIGUSR1)
             self.kill(signal.SIGUSR2)
             await asyncio.sleep(_DUMP_SECONDS)
             words = self._stderr.text if self._stderr is not None else ""
@@ -160,13 +161,21 @@ class Template:
         if process is None:
             return
         try:
-            if parent_of(pid) not in (self.pid, os.getpid()):
-                raise ProcessLookupError(f"process {pid} is not this template's")
+            if pid in self.processes:
+                raise ProcessLookupError(f"process {pid} has its call already")
             process.started(pid)
+            # The pidfd is open: from here on the number cannot come to mean another process.
+            if not self._is_own(pid):
+                raise ProcessLookupError(f"process {pid} is not this template's")
         except OSError as error:
             process.ended(ExitReport(problem=f"no process: {error}"))
             return
         self.processes[pid] = process
+
+    def _is_own(self, pid: int) -> bool:
+        """Tell whether ``pid`` is a child of this template, or was before the template died."""
+        parent = parent_of(pid)
+        return parent == self.pid or (parent == os.getpid() and session_of(pid) == self.pid)
 
     # Deaths ------------------------------------------------------------------------------------
 
@@ -203,9 +212,10 @@ class Template:
 
     def _exited(self, report: control.Exited) -> None:
         process = self._dead_waiting.get(report.pid)
+        if process is None:
+            return
         self._forget(report.pid)
-        if process is not None:
-            process.ended(exit_report(report.status, report.cpu, report.memory))
+        process.ended(exit_report(report.status, report.cpu, report.memory))
 
     def _forget(self, pid: int) -> None:
         self._dead_waiting.pop(pid, None)
@@ -311,8 +321,12 @@ class Template:
             self._stderr.close()
 
 
-def exit_report(status: int, cpu_seconds: float = 0.0, peak_bytes: int = 0) -> ExitReport:
-    """Return the report of a wait status."""
+def exit_report(status: int | None, cpu_seconds: float = 0.0, peak_bytes: int = 0) -> ExitReport:
+    """Return the report of a wait status, ``None`` for one that nobody knows."""
+    if status is None:
+        return ExitReport()
     if os.WIFSIGNALED(status):
         return ExitReport(None, os.WTERMSIG(status), cpu_seconds, peak_bytes)
-    return ExitReport(os.WEXITSTATUS(status), None, cpu_seconds, peak_bytes)
+    # Anything else, such as "stopped", is no exit: nothing that a template may claim is one.
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+    return ExitReport(code, None, cpu_seconds, peak_bytes)

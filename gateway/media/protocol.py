@@ -106,7 +106,7 @@ class MediaProtocol(asyncio.Protocol):
                 if type(item) is bytes:
                     event = decode(item)
                     if type(event) is Media and event.stream_sid == self._stream_sid:
-                        self._on_audio(event.media.payload)
+                        self._on_audio(event.audio)
                     else:
                         self._take_event(event)
                 else:

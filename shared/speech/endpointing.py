@@ -5,17 +5,18 @@ knows no wall clock and no words. A frame is *loud* when its level is `margin_db
 floor, which falls to quieter frames within 0.1 s and rises slowly, so that a new steady noise
 becomes floor and stops counting as speech.
 
-    level        ▁▁▁▁▁██▁▁▁▁▁▁▁▁▁▁▁▂▇█▇███▁▁▇██▆▇▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-                      └┴ a click     ├──┤    ├┤       ├───────────┤
-                         is too      start   a gap    end_silence_ms
-                         short       _speech shorter
-                                     _ms     goes on
-    events                               │                        │
-                              SpeechStarted(at_ms of            SpeechEnded(at_ms of its
-                              its first loud frame)             last loud frame)
+    level   ▁▁▁█▁▁▁▁▁▁▇█▇▇█▇▇▁▁▇██▇▇▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+               │      ├──┤   ├┤    ├──────────┤
+               │      │  │   │     │          └ end_silence_ms: SpeechEnded(at_ms = ┐, SILENCE)
+               │      │  │   │     └ after the last loud frame: here ───────────────┘
+               │      │  │   └ a gap shorter than end_silence_ms changes nothing
+               │      │  └ start_speech_ms of it: SpeechStarted(at_ms = ┐)
+               │      └ first loud frame: here ─────────────────────────┘
+               └ a click is too short to be speech
 
-                              ├─── at most longest_ms ────┤ and then SpeechEnded, whatever comes:
-                                                            hold music cannot stall a turn
+    music   ▁▁▁▇█▇▇█▇▇█▇▇█▇▇█▇▇█▇▇█▇▇█▇▇█▇▇█▇▇█▇▇█▇▇█▇▇
+               ├──────── longest_ms ─────────┤
+                                             └ SpeechEnded(TOO_LONG): no sound can stall a turn
 """
 
 import math

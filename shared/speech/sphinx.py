@@ -2,7 +2,7 @@
 
 One recogniser serves a process: it holds the acoustic model and the dictionary (from the wheel,
 0.1 s and 30 MB to load, shared by forks) and any number of grammars, and hears one utterance at a
-time, on one thread. Each chunk is decoded as it comes, at about a twentieth of real time.
+time, on one thread. Each chunk is decoded as it comes, at about a thirtieth of real time.
 
 The model was trained at 16 kHz. Measured on espeak's voices at telephone bandwidth, in sentences
 heard exactly: doubling each sample 82 %, linear interpolation 79 %, a clean interpolation filter
@@ -29,7 +29,7 @@ _ARPABET = (
 )
 _NOISE_PREFIX = "callfarm_"
 _PHONE_PROBABILITY = 1e-10
-"""Price of a phone outside of the grammar. Measured: at 1e-8 one sentence of the grammar in ten is
+"""Price of a phone outside of the grammar. Measured: at 1e-8 one sentence of the grammar in 15 is
 taken for noise; at 1e-11 more of what is outside of it passes for a sentence."""
 
 _DITHER_RMS = 8

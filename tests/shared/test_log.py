@@ -62,11 +62,11 @@ def test_a_librarys_record_is_rendered_alike_with_what_was_bound() -> None:
     stream = io.StringIO()
     log.configure(LogLevel.INFO, "json", stream=stream)
     with structlog.contextvars.bound_contextvars(call_sid="CA1"):
-        logging.getLogger("uvicorn.error").warning("took %d ms", 7)
+        logging.getLogger("some.library").warning("took %d ms", 7)
     (line,) = lines(stream)
     assert (line["event"], line["logger"], line["call_sid"]) == (
         "took 7 ms",
-        "uvicorn.error",
+        "some.library",
         "CA1",
     )
 

@@ -86,8 +86,9 @@ class TwilioRoutes:
             "/twilio/amd": self._amd,
         }
         return [
-            Route(path, self._endpoint(handler), methods=["GET", "POST"])
+            Route(path + slash, self._endpoint(handler), methods=["GET", "POST"])
             for path, handler in handlers.items()
+            for slash in ("", "/")  # a redirect would be a second request, signed for the first
         ]
 
     # Around every webhook ----------------------------------------------------------------------

@@ -1,0 +1,105 @@
+import pytest
+
+from gateway.calls.requests import destination
+from gateway.calls.state import CallState
+from gateway.carriers.control import CarrierRefusedError
+from shared import messages
+from shared.e164 import NumberError
+from tests.gateway.calls.actors import Stage
+from tests.virtual_time import settled, virtual_time
+
+REST: list[tuple[messages.Request, str]] = [
+    (messages.StartRecording(7), "start recording"),
+    (messages.StopRecording(7), "stop recording"),
+    (messages.DeleteRecording(7), "delete recording"),
+    (messages.StartTranscription(7), "start transcription"),
+    (messages.StopTranscription(7), "stop transcription"),
+]
+_each = pytest.mark.parametrize(("request_", "asked"), REST, ids=lambda it: str(it)[:20])
+
+
+@_each
+def test_a_request_to_the_carrier_is_answered_when_it_was_done(
+    request_: messages.Request, asked: str
+) -> None:
+    @virtual_time
+    async def case() -> None:
+        stage = Stage()
+        stage.says(request_)
+        await settled()
+        assert stage.leg.asked == [asked]
+        assert stage.worker.heard[-1] == messages.Reply(7)
+        stage.close()
+
+    case()
+
+
+@_each
+def test_a_request_that_the_carrier_refuses_fails_with_its_sentence(
+    request_: messages.Request, asked: str
+) -> None:
+    @virtual_time
+    async def case() -> None:
+        stage = Stage()
+        stage.leg.error = CarrierRefusedError(asked, 21211, "the number is not valid")
+        stage.says(request_)
+        await settled()
+        failure = stage.worker.heard[-1]
+        assert isinstance(failure, messages.Failure)
+        assert (failure.request, failure.code) == (7, "carrier")
+        assert "the number is not valid" in failure.sentence
+        stage.close()
+
+    case()
+
+
+@pytest.mark.parametrize("digits", ["", "x", "1 2", "a", "1" * 129, "1\n", "١"])
+def test_what_no_keypad_has_is_refused_and_the_call_goes_on(digits: str) -> None:
+    @virtual_time
+    async def case() -> None:
+        stage = Stage()
+        stage.open_stream()
+        stage.says(messages.SendDigits(1, digits))
+        failure = stage.worker.heard[-1]
+        assert isinstance(failure, messages.Failure)
+        assert failure.code == "digits"
+        assert stage.call.flow.state is CallState.STREAMING
+        stage.close()
+
+    case()
+
+
+@pytest.mark.parametrize("to", ["", "nowhere", "12345", "+1 900", "sip:a@b", "<Dial>"])
+def test_a_transfer_to_an_unknown_place_is_refused_and_names_the_known(to: str) -> None:
+    @virtual_time
+    async def case() -> None:
+        stage = Stage()
+        stage.open_stream()
+        stage.says(messages.Transfer(1, to))
+        failure = stage.worker.heard[-1]
+        assert isinstance(failure, messages.Failure)
+        assert failure.code == "destination"
+        assert "named destinations: kitchen" in failure.sentence
+        assert stage.call.flow.state is CallState.STREAMING
+        stage.close()
+
+    case()
+
+
+def test_a_destination_is_a_name_or_a_number() -> None:
+    named = {"kitchen": "+15005550002"}
+    assert destination("kitchen", named) == "+15005550002"
+    assert destination("+4930901820", named) == "+4930901820"
+    with pytest.raises(NumberError):
+        destination("cellar", named)
+
+
+@virtual_time
+async def test_an_agent_that_asks_twice_is_answered_twice() -> None:
+    stage = Stage()
+    stage.open_stream()
+    stage.says(messages.HangUp(1))
+    stage.says(messages.HangUp(2))
+    stage.call.next_answer()
+    assert stage.worker.heard[-3:-1] == [messages.Reply(1), messages.Reply(2)]
+    stage.close()
