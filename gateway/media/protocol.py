@@ -15,7 +15,6 @@ response (RFC 6455 §4.1), so only one that breaks the protocol loses anything.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
@@ -37,24 +36,10 @@ from gateway.carriers.twilio.stream import (
 )
 from gateway.media import frames, handshake
 from gateway.media.frames import Binary, Close, FrameReader, Item, Ping, Violation, text_frame
+from gateway.media.limits import Limits
 from gateway.media.listener import Admission, Gatekeeper, StreamStart
 from gateway.media.order import OutOfOrderError, StreamOrder
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long, and how much, a media socket waits for its peer."""
-
-    ping_seconds: float = 20.0
-    """Between two pings; a peer that sent nothing at all between them is given up as lost."""
-
-    close_seconds: float = 3.0
-    """For the peer to close after our close frame, or after the carrier's stop."""
-
-    unread_bytes: int = 8 * 1024 * 1024
-    """What may wait for the peer to read. Twilio plays at most ten minutes ahead, 6.4 MB as
-    base64: more than this waits only for somebody who does not read."""
-
+from gateway.media.pacing import Pacing
 
 _log = structlog.get_logger(__name__)
 _PING = frames.ping_frame()
@@ -68,10 +53,18 @@ class MediaProtocol(asyncio.Protocol):
     """One media socket; its listener's `MediaSocket`."""
 
     def __init__(
-        self, gatekeeper: Gatekeeper, server_state: ServerState, limits: Limits = Limits()
+        self,
+        gatekeeper: Gatekeeper,
+        server_state: ServerState,
+        limits: Limits = Limits(),
+        pacing: Pacing | None = None,
     ) -> None:
-        """Stand for a connection of the server whose state is ``server_state``."""
+        """Stand for a connection of the server whose state is ``server_state``.
+
+        ``pacing`` is shared by the server's connections.
+        """
         self._gatekeeper, self._limits = gatekeeper, limits
+        self._pacing = pacing if pacing is not None else Pacing()
         self._connections: set[Any] = server_state.connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
@@ -205,6 +198,7 @@ class MediaProtocol(asyncio.Protocol):
         if isinstance(event, Start):
             self._drop_deadline()
             self._stream_sid = event.stream_sid
+            self._pacing.join()
             self._outbound = Outbound(event.stream_sid)
             self._on_audio = listener.stream_audio
             listener.stream_started(self, StreamStart(event.stream_sid, event.parameters))
@@ -251,6 +245,8 @@ class MediaProtocol(asyncio.Protocol):
         return True
 
     def _mute(self) -> None:
+        if self._stream_sid is not None:
+            self._pacing.leave()
         self._stream_sid = self._outbound = None
         self._on_audio = _unheard
 
@@ -288,8 +284,10 @@ class MediaProtocol(asyncio.Protocol):
 def media_protocol(gatekeeper: Gatekeeper, limits: Limits = Limits()) -> type[asyncio.Protocol]:
     """Return what uvicorn's ``ws=`` takes: it makes a `MediaProtocol` for each upgrade request."""
 
+    pacing = Pacing()
+
     class GuardedMediaProtocol(MediaProtocol):
         def __init__(self, config: Config, server_state: ServerState, **_: object) -> None:
-            super().__init__(gatekeeper, server_state, limits)
+            super().__init__(gatekeeper, server_state, limits, pacing)
 
     return GuardedMediaProtocol
