@@ -16,3 +16,6 @@ class Limits:
     unread_bytes: int = 8 * 1024 * 1024
     """What may wait for the peer to read. Twilio plays at most ten minutes ahead, 6.4 MB as
     base64: more than this waits only for somebody who does not read."""
+
+
+DEFAULT_LIMITS = Limits()

@@ -36,7 +36,7 @@ from gateway.carriers.twilio.stream import (
 )
 from gateway.media import frames, handshake
 from gateway.media.frames import Binary, Close, FrameReader, Item, Ping, Violation, text_frame
-from gateway.media.limits import Limits
+from gateway.media.limits import DEFAULT_LIMITS, Limits
 from gateway.media.listener import Admission, Gatekeeper, StreamStart
 from gateway.media.order import OutOfOrderError, StreamOrder
 from gateway.media.pacing import Pacing
@@ -56,7 +56,7 @@ class MediaProtocol(asyncio.Protocol):
         self,
         gatekeeper: Gatekeeper,
         server_state: ServerState,
-        limits: Limits = Limits(),
+        limits: Limits = DEFAULT_LIMITS,
         pacing: Pacing | None = None,
     ) -> None:
         """Stand for a connection of the server whose state is ``server_state``.
@@ -281,7 +281,9 @@ class MediaProtocol(asyncio.Protocol):
         return self._admission.call_sid if self._admission is not None else None
 
 
-def media_protocol(gatekeeper: Gatekeeper, limits: Limits = Limits()) -> type[asyncio.Protocol]:
+def media_protocol(
+    gatekeeper: Gatekeeper, limits: Limits = DEFAULT_LIMITS
+) -> type[asyncio.Protocol]:
     """Return what uvicorn's ``ws=`` takes: it makes a `MediaProtocol` for each upgrade request."""
 
     pacing = Pacing()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.media.protocol import Limits
+from gateway.media.limits import Limits
 from tests.gateway.media.running_server import Farm, running_farm
 
 QUICK = Limits(close_seconds=0.05)

@@ -25,8 +25,9 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
+from gateway.media.limits import Limits
 from gateway.media.listener import Admission, Handshake, Refusal
-from gateway.media.protocol import Limits, media_protocol
+from gateway.media.protocol import media_protocol
 from tests.fakes.certificates import LOCALHOST
 from tests.gateway.media.recorder import Heard, Recorder
 

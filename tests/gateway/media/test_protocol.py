@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from gateway.carriers.twilio.stream import MAX_AUDIO, Media, decode
-from gateway.media.protocol import Limits
+from gateway.media.limits import Limits
 from tests.gateway.media.running_server import Caller, Farm, running_farm
 
 

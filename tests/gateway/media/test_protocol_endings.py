@@ -6,7 +6,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from gateway.carriers.twilio.stream import MAX_AUDIO
-from gateway.media.protocol import Limits
+from gateway.media.limits import Limits
 from tests.gateway.media.recorder import Heard
 from tests.gateway.media.running_server import Caller, Farm, Loop, running_farm
 
