@@ -17,7 +17,10 @@ class GatewayError(Exception):
         super().__init__(sentence, report)
 
     def __str__(self) -> str:
-        return f"{self.report}\n{self.sentence}".lstrip() if self.report else self.sentence
+        report = self.report.rstrip()
+        if report.endswith(self.sentence):
+            return report
+        return f"{report}\n{self.sentence}".lstrip()
 
 
 def ask(

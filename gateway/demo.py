@@ -105,7 +105,9 @@ def _client(settings: Settings) -> httpx2.AsyncClient:
 @asynccontextmanager
 async def _gateway(settings: Settings) -> AsyncIterator[str]:
     """Run the gateway in a process of its own; yields its address. Raises `DemoError`."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    # mkdir gives its mode to the last folder only, and the one above is a gateway's, too.
+    for folder in (settings.data_dir.parent, settings.data_dir):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log_path = settings.data_dir / "gateway.log"
     words = [sys.executable, "-m", "gateway", "serve", "--host", "127.0.0.1", "--port", "0"]
     words += ["--data-dir", str(settings.data_dir)]

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 
 from phone.caller import Voice
 from phone.display import Progress, answer_ms, greeting_ms, summary
 from phone.events import AnyEvent, Ending
+from phone.microphone import check_keys
 from phone.phone import ACCOUNT_SID, Phone
 from phone.problem import NOT_CARRIED_OUT, Problem
 from phone.report import Reply, Report
@@ -102,6 +104,9 @@ async def call_command(
     """
     if options.calls < 1:
         raise ValueError(f"{options.calls} calls: use 1 or more")
+    check_keys(options.dtmf)
+    if options.out is not None and not options.out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {options.out.parent} to write the WAV into")
     screen = console or Console(stderr=options.json)
     phone = Phone(
         options.url,
@@ -115,6 +120,8 @@ async def call_command(
     )
     script = await _script(options).spoken(voice)
     listener = Progress(screen).show if options.calls == 1 else None
+    if listener is None:
+        screen.print(f"Placing {options.calls} calls at once ...", style="dim", highlight=False)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(run_script(phone, script, on_event=listener))
@@ -154,11 +161,16 @@ def _result(report: Report, options: CallOptions, number: int) -> CallResult:
 
 
 def _show(screen: Console, reports: list[Report], results: list[CallResult]) -> None:
-    screen.print(summary(reports))
+    if any(report.streams for report in reports):
+        screen.print(summary(reports))
     bad = [result for result in results if not result.ok]
     for result in bad:
         reasons = "; ".join(map(str, result.problems)) or f"{result.status}, {result.how.value}"
-        screen.print(f"[red]{result.call_sid}[/]: {reasons}", markup=True, highlight=False)
+        screen.print(
+            f"[red]{result.call_sid}[/]: {escape(reasons)}", highlight=False, soft_wrap=True
+        )
     for result in results:
         if result.recording:
-            screen.print(f"recording: {result.recording}", highlight=False)
+            screen.print(
+                f"recording: {result.recording}", markup=False, highlight=False, soft_wrap=True
+            )

@@ -37,7 +37,7 @@ class Progress:
         line = self._line(event)
         if line:
             seconds = f"{event.at_ms / 1000:8.2f} s"
-            self._console.print(f"[dim]{seconds}[/]  {line}", highlight=False)
+            self._console.print(f"[dim]{seconds}[/]  {line}", highlight=False, soft_wrap=True)
 
     def _line(self, event: Event) -> str | None:
         match event:
@@ -60,7 +60,9 @@ def _plain_line(event: Event) -> str | None:
     match event:
         case WebhookAnswered(url=url, took_ms=took_ms):
             line = f"webhook answered in {took_ms:.0f} ms: {escape(url)}"
-        case WebhookFailed(problem=problem) | Noticed(problem=problem):
+        case WebhookFailed(url=url, problem=problem):
+            line = f"[red]{escape(f'{url}: {problem}')}[/]"
+        case Noticed(problem=problem):
             line = f"[{'yellow' if problem.warning else 'red'}]{escape(str(problem))}[/]"
         case VerbBegun(verb=verb, detail=detail):
             line = f"<{verb}> {escape(detail)}"

@@ -109,6 +109,8 @@ class WebhookClient:
             raise WebhookError(url, Problem(11203, text)) from error
         if not response.is_success:
             text = f"HTTP status {response.status_code}; answer 200 with TwiML"
+            if response.status_code == httpx2.codes.FORBIDDEN:
+                text += " (is the auth token the server's, and this URL the one it checks?)"
             raise WebhookError(url, Problem(11200, text), response.status_code)
         return Answer(
             status=response.status_code,

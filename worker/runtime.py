@@ -122,4 +122,6 @@ def last_line(error: BaseException) -> str:
     """Return the innermost error in one line, the way a traceback ends."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, SyntaxError):  # a traceback ends it with the source, in several lines
+        return f"{type(error).__name__}: {error}"[:2000]
     return "".join(traceback.format_exception_only(error)).strip()[:2000]

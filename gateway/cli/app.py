@@ -32,4 +32,4 @@ app.command()(setup.doctor)
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="callfarm")

@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+_WIDEST = 1000  # columns; a terminal breaks a long line itself, and a pipe has no width
+
 
 def fail(problem: object, code: int = 1) -> NoReturn:
     """Print a problem to standard error and leave with ``code``."""
@@ -29,13 +31,13 @@ def as_json(data: object) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table for people."""
+    """Print a table for people. A cell is never broken, so that it can be copied and searched."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        grid.add_column(column, no_wrap=True)
     for row in rows:
         grid.add_row(*(str(cell) for cell in row))
-    Console(highlight=False).print(grid)
+    Console(highlight=False, width=_WIDEST).print(grid)
 
 
 def ago(unix_seconds: float) -> str:

@@ -9,12 +9,13 @@ import typer
 from gateway.cli.configuration import AsJson, DataDir, settings
 from gateway.cli.output import fail
 from shared.local_secrets import LocalSecretError, twilio_auth_token
+from shared.settings import Settings
 
 
 def call(
     url: Annotated[
         str | None,
-        typer.Option(help="Voice webhook to call; default: the gateway of these settings."),
+        typer.Option(help="Voice webhook to call; default: PUBLIC_URL's, or that on this machine."),
     ] = None,
     say: Annotated[list[str] | None, typer.Option(help="Speak TEXT; may be repeated.")] = None,
     wav: Annotated[Path | None, typer.Option(help="Play a WAV file.", exists=True)] = None,
@@ -39,13 +40,12 @@ def call(
     from phone.command import CallOptions, call_command
 
     chosen = settings(data_dir=data_dir)
-    port, tls = chosen.port, chosen.tls_cert_file is not None
     try:
         token = auth_token or twilio_auth_token(chosen)
     except (LocalSecretError, OSError) as error:
         fail(error)
     options = CallOptions(
-        url=url or f"{'https' if tls else 'http'}://127.0.0.1:{port}/twilio/voice",
+        url=url or _voice_webhook(chosen),
         auth_token=token,
         to=to,
         say=tuple(say or ()),
@@ -58,7 +58,18 @@ def call(
         jitter_ms=jitter_ms,
         insecure=insecure,
     )
-    raise typer.Exit(asyncio.run(call_command(options)))
+    try:
+        raise typer.Exit(asyncio.run(call_command(options)))
+    except (ValueError, OSError) as error:
+        fail(error)
+
+
+def _voice_webhook(chosen: Settings) -> str:
+    """Return the address whose signature the gateway of these settings checks."""
+    if chosen.public_url is not None:
+        return f"{str(chosen.public_url).rstrip('/')}/twilio/voice"
+    scheme = "http" if chosen.tls_cert_file is None else "https"
+    return f"{scheme}://127.0.0.1:{chosen.port}/twilio/voice"
 
 
 def demo(

@@ -1,8 +1,8 @@
 """What the doctor has to say: findings, and the report they make with the settings."""
 
-import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Status(StrEnum):
@@ -59,6 +59,6 @@ class Report:
         """1 when anything cannot work, else 0."""
         return int(any(finding.status is Status.FAIL for finding in self.findings))
 
-    def as_json(self) -> str:
-        """Return the report as one JSON object: ``ok``, ``settings`` and ``findings``."""
-        return json.dumps({"ok": self.exit_code == 0, **asdict(self)}, indent=2)
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object: ``ok``, ``settings`` and ``findings``."""
+        return {"ok": self.exit_code == 0, **asdict(self)}

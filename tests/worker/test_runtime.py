@@ -170,6 +170,10 @@ async def test_a_gateway_that_goes_away_before_it_said_which_call_ends_the_proce
         (ValueError("no"), "ValueError: no"),
         (ExceptionGroup("g", [ExceptionGroup("h", [KeyError("x")])]), "KeyError: 'x'"),
         (SystemExit(3), "SystemExit: 3"),
+        (
+            SyntaxError("invalid syntax", ("desk.py", 5, 1, "clas X:", 5, 2)),
+            "SyntaxError: invalid syntax (desk.py, line 5)",
+        ),
     ],
 )
 def test_the_last_line_is_that_of_the_innermost_error(error: BaseException, line: str) -> None:

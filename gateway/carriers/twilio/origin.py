@@ -126,9 +126,10 @@ class Origin:
                 yield (path[:-1] if path.endswith("/") else path + "/") + mark + query
 
     def _prefixed(self, target: str) -> Iterator[str]:
-        yield self.prefix + target
+        # The likelier first: it is the one that a refusal shows.
         if self._has_prefix(target):
             yield target
+        yield self.prefix + target
 
     def _has_prefix(self, path: str) -> bool:
         return bool(self.prefix) and path.startswith(self.prefix + "/")

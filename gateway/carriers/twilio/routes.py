@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -102,6 +102,8 @@ class TwilioRoutes:
                 body = await self._body(request)
             except ValueError as error:
                 return PlainTextResponse(str(error), 413)
+            except ClientDisconnect:  # nobody hears it; without it every broken body is a traceback
+                return PlainTextResponse("The body is incomplete.", 400)
             signed = _signed(request, body)
             verdict = self._check.webhook(signed)
             if not verdict.verified or verdict.origin is None:
