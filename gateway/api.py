@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -70,6 +70,8 @@ class Api:
                 return await handler(request)
             except msgspec.DecodeError as error:
                 return problem(400, f"The body is wrong: {error}.")
+            except ClientDisconnect:
+                return problem(400, "The body is incomplete.")
 
         return guarded
 
@@ -144,7 +146,13 @@ def _left(call: Call, done: bool) -> Response:
 
 def _summary(view: CallView) -> dict[str, Any]:
     fields = dataclasses.asdict(view)
-    del fields["lines"], fields["agent_state"], fields["saying"], fields["sayings"]
+    del (
+        fields["lines"],
+        fields["agent_state"],
+        fields["state_bytes"],
+        fields["saying"],
+        fields["sayings"],
+    )
     return fields
 
 

@@ -10,13 +10,14 @@ uvicorn serves HTTP but owns neither signals nor shutdown: its own would close l
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import resource
 import signal
 import socket
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -117,9 +118,21 @@ class Gateway:
 
     async def run(self, notifier: Notifier, announce: Callable[[str], None], watch: bool) -> None:
         """Serve until told to stop, then drain and end. Raises `ServeError`."""
+        try:
+            await self._serve(notifier, announce, watch)
+        finally:
+            # A template that is left alive holds up the interpreter's exit for good.
+            await self.farm.close()
+            if self._control is not None:
+                await self._control.aclose()
+        socket_path(self.settings.data_dir).unlink(missing_ok=True)
+
+    async def _serve(
+        self, notifier: Notifier, announce: Callable[[str], None], watch: bool
+    ) -> None:
         public, private = self._listeners()
-        await self._first_release()
         servers = [self._server(self.app, ws=True), self._server(OperatorApp(self.app), ws=False)]
+        await self._first_release()
         async with asyncio.TaskGroup() as tasks:
             serving = [
                 tasks.create_task(server.serve(sockets=[listener]))
@@ -133,7 +146,7 @@ class Gateway:
                 helpers.append(tasks.create_task(self._watch_agents()))
             if self._control is not None:
                 helpers.append(tasks.create_task(self._prepare_rest()))
-            self._own_signals(tasks)
+            self._own_signals(tasks, helpers)
             announce(self._address(public))
             notifier.ready()
             await self._stop.wait()
@@ -144,10 +157,6 @@ class Gateway:
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*serving)
-        await self.farm.close()
-        if self._control is not None:
-            await self._control.aclose()
-        socket_path(self.settings.data_dir).unlink(missing_ok=True)
 
     def _listeners(self) -> tuple[socket.socket, socket.socket]:
         settings = self.settings
@@ -162,7 +171,11 @@ class Gateway:
                 "choose another with --port or PORT"
             ) from error
         public.listen(2048)
-        return public, bind(socket_path(settings.data_dir))
+        path = socket_path(settings.data_dir)
+        try:
+            return public, bind(path)
+        except OSError as error:
+            raise ServeError(f"cannot make the control socket {path}: {error.strerror}") from error
 
     def _server(self, app: ASGIApp, ws: bool) -> _Server:
         settings = self.settings
@@ -180,6 +193,14 @@ class Gateway:
             ssl_certfile=settings.tls_cert_file if tls else None,
             ssl_keyfile=settings.tls_key_file if tls else None,
         )
+        try:
+            config.load()
+        except OSError as error:
+            raise ServeError(
+                f"cannot use the certificate {settings.tls_cert_file} with the key "
+                f"{settings.tls_key_file}: {error.strerror or error}; "
+                "both are PEM files of one pair, set with TLS_CERT_FILE and TLS_KEY_FILE"
+            ) from error
         return _Server(config)
 
     def _address(self, listener: socket.socket) -> str:
@@ -195,7 +216,6 @@ class Gateway:
             try:
                 release = await self.farm.restore()
             except DeployError:
-                await self.farm.close()
                 raise ServeError(str(error)) from error
             log.warning("serving the last release that was", release=release.id)
         log.info("release live", release=release.id, agents=list(release.agents))
@@ -210,7 +230,9 @@ class Gateway:
         try:
             release = await self.farm.deploy()
         except DeployError as error:
-            log.error("not deployed", reason=error.reason, report=error.report)  # noqa: TRY400
+            # As an exception's text, so that it keeps its lines in a terminal.
+            report = {"exception": error.report.rstrip()} if error.report else {}
+            log.error("not deployed", reason=error.reason, **report)  # noqa: TRY400
         else:
             log.info("release live", release=release.id, agents=list(release.agents))
 
@@ -219,20 +241,26 @@ class Gateway:
 
         folder = self.settings.agents_dir
         while True:
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 async for _ in awatch(folder, debounce=200):
                     await self._deploy()
+            except FileNotFoundError:
+                pass  # an editor, or git, puts it back in a moment
+            except (OSError, RuntimeError) as error:  # watches have run out, say
+                log.warning("the agents folder is not watched", error=str(error))
             await asyncio.sleep(_WATCH_RETRY_SECONDS)
 
     # Leaving -----------------------------------------------------------------------------------
 
-    def _own_signals(self, tasks: asyncio.TaskGroup) -> None:
+    def _own_signals(self, tasks: asyncio.TaskGroup, helpers: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
 
-        def start(work: Callable[[], Awaitable[None]]) -> None:
-            tasks.create_task(work())  # type: ignore[arg-type]
+        def deploy() -> None:
+            # Among those that end with the drain: a release that hangs must not prolong it.
+            helpers[:] = [task for task in helpers if not task.done()]
+            helpers.append(tasks.create_task(self._deploy()))
 
-        loop.add_signal_handler(signal.SIGHUP, start, self._deploy)
+        loop.add_signal_handler(signal.SIGHUP, deploy)
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         loop.add_signal_handler(signal.SIGINT, self._interrupted)
 
@@ -246,6 +274,7 @@ class Gateway:
         self.stop()
         if self._stops > 1:
             log.warning("ended at once", calls=len(self.calls))
+            logging.shutdown()
             # The lifeline goes with this process, and every template and call with it.
             os._exit(130)
 
@@ -281,7 +310,8 @@ def farm_options(settings: Settings, agent: str | None, environment: dict[str, s
     if settings.tls_key_file is not None:
         hidden.append(settings.tls_key_file.absolute())
     temporary = Path(tempfile.gettempdir()).resolve()
-    if any(path.resolve().is_relative_to(temporary) for path in (settings.data_dir, *hidden)):
+    places = (settings.data_dir, socket_path(settings.data_dir), *hidden)
+    if any(path.resolve().is_relative_to(temporary) for path in places):
         own = settings.data_dir / "tmp"
         own.mkdir(mode=0o700, exist_ok=True)
         environment = {**environment, "TMPDIR": str(own)}

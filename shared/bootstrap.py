@@ -42,7 +42,7 @@ class TemplateProcess(aiomultiprocess.Process):  # type: ignore[misc]
     """A spawned process that will fork call processes.
 
     Builds its unit without the manager that the stock constructor starts (another process and
-    two threads). It is a daemon: a gateway that leaves its interpreter does not wait for it.
+    two threads). It ignores SIGTERM, so a gateway must end it before it leaves its interpreter.
     """
 
     def __init__(
@@ -58,6 +58,16 @@ class TemplateProcess(aiomultiprocess.Process):  # type: ignore[misc]
         self.aio_process = aiomultiprocess.core.get_context().Process(
             target=template_process, args=(self.unit,), name=f"template {spec.release}", daemon=True
         )
+
+    def reap(self) -> int | None:
+        """Return how the process ended, when it has: its exit code, or minus the signal's number.
+
+        Its descriptors go with it. ``None`` when it lives, or when its status was lost.
+        """
+        code: int | None = self.aio_process.exitcode
+        if code is not None:
+            self.aio_process.close()
+        return code
 
 
 def template_process(unit: Unit) -> None:

@@ -63,7 +63,10 @@ def kernel_tasks() -> dict[int, str]:
     """Return this process's kernel tasks (threads, native ones included): id to name."""
     tasks = {}
     for entry in Path("/proc/self/task").iterdir():
-        tasks[int(entry.name)] = (entry / "comm").read_text().strip()
+        try:
+            tasks[int(entry.name)] = (entry / "comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):  # it ended between the two looks
+            continue
     return tasks
 
 
@@ -124,7 +127,7 @@ def children_of_self() -> list[int]:
     for task in Path("/proc/self/task").iterdir():
         try:
             found += map(int, (task / "children").read_text().split())
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
             continue
     return found
 

@@ -236,6 +236,11 @@ class Pipe:
                 return False
         return True
 
+    @property
+    def reading(self) -> bool:
+        """Whether the other side is being read."""
+        return self._open and self._reading
+
     def pause_reading(self) -> None:
         """Stop reading: the other side's writes then wait in its own process."""
         if self._open and self._reading:

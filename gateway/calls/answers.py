@@ -4,16 +4,19 @@ A carrier's routes turn an `Answer` into a document (TwiML, for Twilio); `CallLe
 reaches its carrier when the carrier does not come and ask.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open a media socket with ``token``, after pressing ``digits`` if there are any."""
+    """Open a media socket with ``token``, after pressing ``digits`` if there are any.
 
-    token: str
-    digits: str | None = None
+    Neither is for the log: one opens a socket, the other may be a caller's PIN.
+    """
+
+    token: str = field(repr=False)
+    digits: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

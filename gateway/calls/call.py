@@ -14,6 +14,7 @@ from typing import Any
 import msgpack
 import structlog
 
+from gateway.allowance import LineAllowance
 from gateway.calls.answers import Answer, Apologise, Connect, Dial, HangUp, IncomingCall
 from gateway.calls.requests import Requests
 from gateway.calls.state import CallState, Flow, Plan
@@ -36,6 +37,9 @@ MOST_CONNECTS = 4
 
 STEADY_SECONDS = 5.0
 """A stream that lasts so long does last."""
+
+MOST_FRAMES = 5000
+"""Frames of one process between two looks at it, a second apart; the others wait in its pipe."""
 
 KILL_SECONDS = 10.0
 """A process that outlives its call by this is killed."""
@@ -70,6 +74,7 @@ class Call:
         self.began, self.ended = time.time(), 0.0
         self.lines: deque[Line] = deque(maxlen=MOST_LINES)
         self.agent_state: Any = {}
+        self.state_bytes = 0
         self.saying, self.sayings = "", 0
         self.exit: ExitReport | None = None
         self.heard_at = 0.0
@@ -81,7 +86,9 @@ class Call:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._requests = Requests(self)
-        self._dumped = self._heard = False
+        self._dumped = self._heard = self._lossy = False
+        self._frames = 0
+        self._allowance = LineAllowance(self._loop.time)
         self._connects = 0
         self.final: Answer = HangUp()
 
@@ -278,6 +285,10 @@ class Call:
     def frame(self, frame: bytes) -> None:
         """A frame of the call's process: audio for the caller, or a command."""
         self._heard = True
+        self._frames += 1
+        if self._frames == MOST_FRAMES and self.process is not None:
+            self.log.warning("call process says too much: it is heard with pauses")
+            self.process.pipe.pause_reading()
         try:
             audio = messages.audio_of(frame)
             if audio is not None:
@@ -286,7 +297,8 @@ class Call:
                 return
             command = messages.decode_command(frame)
         except messages.MalformedFrameError as error:
-            self.log.warning("call ended: nonsense on its pipe", error=str(error))
+            if self._allowance.take():
+                self.log.warning("call ended: nonsense on its pipe", error=str(error))
             if self.process is not None:
                 self.process.kill()
             return
@@ -308,7 +320,7 @@ class Call:
                 line = Line(role, text[:MOST_LETTERS], at_ms, reply_ms, interrupted)
                 self.lines.append(line)
             case messages.Speaking(text):
-                self.saying, self.sayings = text, self.sayings + 1
+                self.saying, self.sayings = text[:MOST_LETTERS], self.sayings + 1
             case messages.Checkpoint(state):
                 self._checkpoint(state)
             case messages.Log(level, event, fields):
@@ -321,10 +333,17 @@ class Call:
     def _checkpoint(self, state: bytes) -> None:
         try:
             self.agent_state = msgpack.unpackb(state, strict_map_key=False)
+            self.state_bytes = len(state)
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
             self.log.warning("checkpoint ignored", error=str(error))
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        left_out = self._allowance.left_out
+        if not self._allowance.take():
+            return
+        if left_out:
+            self._allowance.left_out = 0
+            self.log.warning("agent's log lines left out: too many", lines=left_out)
         named = {f"agent_{name}": value for name, value in fields.items()}
         emit = getattr(
             self.log, level if level in {"debug", "info", "warning", "error"} else "info"
@@ -357,9 +376,10 @@ class Call:
     def watch(self, now: float) -> None:
         """Called about once a second: a process that says nothing is looked into, then ended."""
         process = self.process
-        if process is None or process.pid is None:
+        if process is None:
             return
-        if self._heard:
+        self._watch_pipe(process)
+        if self._heard or process.pid is None:
             self._heard, self.heard_at = False, now
         silent = now - self.heard_at
         if silent < self.rules.hang_seconds / 3:
@@ -371,6 +391,14 @@ class Call:
             self._dumped = True
             self.log.warning("call process is silent: its stacks follow", process=process.title)
             process.dump_stacks()
+
+    def _watch_pipe(self, process: CallProcess) -> None:
+        if self._frames >= MOST_FRAMES:
+            process.pipe.resume_reading()
+        self._frames = 0
+        if not self._lossy and process.pipe.statistics().dropped:
+            self._lossy = True
+            self.log.warning("call process does not read: it loses the caller's oldest audio")
 
     def _stream_never_came(self) -> None:
         self.end("no stream came in time")

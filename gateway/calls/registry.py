@@ -25,6 +25,12 @@ log = structlog.get_logger(__name__)
 MOST_REMEMBERED = 500
 """Ended calls that are kept in memory, the newest."""
 
+MOST_REMEMBERED_BYTES = 64 << 20
+"""What their transcripts and states may take together, whatever agents put into them."""
+
+MOST_PAUSE_SECONDS = 2.0
+"""A look that comes later than this is the gateway's own pause, and no call's silence."""
+
 WATCH_SECONDS = 1.0
 MEMORY_SECONDS = 5.0
 
@@ -50,6 +56,7 @@ class CallView:
     exit: str
     cpu_seconds: float
     agent_state: Any
+    state_bytes: int
     saying: str
     sayings: int
     lines: tuple[Line, ...]
@@ -73,10 +80,17 @@ def view(call: Call) -> CallView:
         exit=str(call.exit) if call.exit is not None else "",
         cpu_seconds=call.exit.cpu_seconds if call.exit is not None else 0.0,
         agent_state=call.agent_state,
+        state_bytes=call.state_bytes,
         saying=call.saying,
         sayings=call.sayings,
         lines=tuple(call.lines),
     )
+
+
+def _weight(it: CallView) -> int:
+    """Return about how many bytes ``it`` takes: letters, and the state, unpacked."""
+    letters = len(it.saying) + sum(len(line.text) for line in it.lines)
+    return 200 * (10 + len(it.lines)) + 4 * letters + 10 * it.state_bytes
 
 
 class Calls:
@@ -87,6 +101,7 @@ class Calls:
         self._most, self._memory = most_calls, call_memory
         self._live: dict[str, Call] = {}
         self._past: OrderedDict[str, tuple[CallView, Answer]] = OrderedDict()
+        self._past_bytes = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self.tokens = TokenBook(time.monotonic, lifetime_s=2 * rules.stream_seconds)
@@ -100,6 +115,9 @@ class Calls:
         known = self._live.get(incoming.sid)
         if known is not None:
             return known.first_answer()
+        past = self._past.get(incoming.sid)
+        if past is not None:
+            return past[1]
         fallback = self._rules.fallback
         if self.draining or len(self._live) >= self._most:
             why = "draining" if self.draining else f"{len(self._live)} calls are the most"
@@ -153,8 +171,10 @@ class Calls:
             return
         self.tokens.revoke(call.sid)
         self._past[call.sid] = view(call), call.final
-        while len(self._past) > MOST_REMEMBERED:
-            self._past.popitem(last=False)
+        self._past_bytes += _weight(self._past[call.sid][0])
+        while len(self._past) > MOST_REMEMBERED or self._past_bytes > MOST_REMEMBERED_BYTES:
+            _, (oldest, _) = self._past.popitem(last=False)
+            self._past_bytes -= _weight(oldest)
         if not self._live:
             self._empty.set()
 
@@ -191,8 +211,13 @@ class Calls:
         loop = asyncio.get_running_loop()
         weighed = loop.time()
         while True:
+            before = loop.time()
             await asyncio.sleep(WATCH_SECONDS)
+            paused = loop.time() - before - WATCH_SECONDS
             for call in list(self._live.values()):
+                if paused > MOST_PAUSE_SECONDS:
+                    # Stopped, or starved: what the calls said meanwhile is not read yet.
+                    call.heard_at += paused
                 call.watch(loop.time())
             self._farm.end_strays()
             if self._memory and loop.time() - weighed >= MEMORY_SECONDS:

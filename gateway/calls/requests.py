@@ -16,15 +16,24 @@ if TYPE_CHECKING:
     from gateway.calls.call import Call
 
 
+MOST_OPEN = 16
+"""Requests of one process that wait for the carrier at a time; a loop gone wild stops here."""
+
+
 class Requests:
     """The open requests of one call's process."""
 
     def __init__(self, call: "Call") -> None:
         self._call = call
         self._leaving: list[int] = []
+        self._asking = 0
 
     def take(self, request: messages.Request) -> None:
         """Carry out a request."""
+        if self._asking + len(self._leaving) >= MOST_OPEN:
+            sentence = f"{MOST_OPEN} requests wait for the carrier: await them"
+            self._call.tell(messages.Failure(request.request, "too-many", sentence))
+            return
         leg = self._call.incoming.leg
         match request:
             case messages.HangUp(number):
@@ -88,7 +97,10 @@ class Requests:
                 self._call.tell(messages.Failure(number, "carrier", str(error)))
             else:
                 self._call.tell(messages.Reply(number))
+            finally:
+                self._asking -= 1
 
+        self._asking += 1
         self._call.run(asked())
 
 

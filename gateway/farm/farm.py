@@ -91,6 +91,7 @@ class Farm:
         self._deploying = asyncio.Lock()
         self._waiting: list[tuple[CallProcess, Release]] = []
         self._restarting = False
+        self._templates: set[Template] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._lifeline, self._lifeline_writer = Pipe(duplex=False)
@@ -139,7 +140,7 @@ class Farm:
         At once while its template is warm. Raises `DeployError`.
         """
         async with self._deploying:
-            return await self._go_live(self._find_older(release_id))
+            return await self._go_live(await asyncio.to_thread(self._find_older, release_id))
 
     async def restore(self) -> ReleaseView:
         """Make the last release that was current in an earlier run current again.
@@ -151,7 +152,7 @@ class Farm:
                 text = await asyncio.to_thread((self._releases_dir / _CURRENT).read_text)
             except OSError as error:
                 raise DeployError("there is no earlier release") from error
-            return await self._go_live(self._find_older(text.strip()))
+            return await self._go_live(await asyncio.to_thread(self._find_older, text.strip()))
 
     def _find_older(self, wanted: str | None) -> str:
         if wanted is None:
@@ -185,9 +186,12 @@ class Farm:
         release.machine.move(ReleaseState.LOADING)
         template = Template(self._spec(release), self._lifeline, self._template_died)
         template.on_stage = lambda _: release.machine.move(ReleaseState.REHEARSING)
+        self._templates.add(template)
         try:
             ready = await template.start(self._options.template_seconds)
         except TemplateError as error:
+            if template.pid is None:
+                self._templates.discard(template)
             release.error = str(error)
             release.machine.move(ReleaseState.FAILED)
             raise DeployError(error.reason, error.report, release.id) from error
@@ -280,6 +284,7 @@ class Farm:
         return len(release.deaths) < MOST_DEATHS
 
     def _template_died(self, template: Template) -> None:
+        self._templates.discard(template)
         self.end_strays()
         release = self._releases.get(template.spec.release)
         if release is None or release.template is not template:
@@ -331,7 +336,7 @@ class Farm:
     def end_strays(self) -> None:
         """Kill and reap what agents left behind: orphans that this process has adopted."""
         known = {process.pid for process in self.processes()}
-        known |= {r.template.pid for r in self._releases.values() if r.template is not None}
+        known |= {template.pid for template in self._templates}
         own_session = os.getsid(0)
         for pid in children_of_self():
             try:
@@ -341,7 +346,7 @@ class Farm:
                     continue
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, os.WNOHANG)
-            except (ProcessLookupError, ChildProcessError):
+            except OSError:  # it is gone, or not ours to kill
                 continue
 
     def _is_ours(self, pid: int) -> bool:
@@ -355,10 +360,13 @@ class Farm:
         self._closed = True
         for task in self._tasks:
             task.cancel()
+        for process, _ in self._waiting:
+            process.ended(ExitReport(problem="no process: the gateway stops"))
+        self._waiting.clear()
         processes = self.processes()
         for process in processes:
             process.kill()
-        templates = [r.template for r in self._releases.values() if r.template is not None]
+        templates = [template for template in self._templates if template.pid is not None]
         if processes:
             await asyncio.wait([process.exited for process in processes], timeout=5)
         for template in templates:

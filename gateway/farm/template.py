@@ -25,6 +25,10 @@ log = structlog.get_logger(__name__)
 _REAP_RETRY_SECONDS = 0.02
 _REAP_TRIES = 100
 _DUMP_SECONDS = 0.5
+_RETRY_SECONDS = 0.005
+
+ANSWER_SECONDS = 10.0
+"""A template that leaves an order unanswered for so long hangs, and is ended: its calls go on."""
 
 
 class TemplateError(Exception):
@@ -57,8 +61,10 @@ class Template:
         self._control: socket.socket | None = None
         self._pidfd: int | None = None
         self._stderr: StderrTail | None = None
+        self._process: TemplateProcess | None = None
         self._key = 0
         self._memory_limit = 0
+        self._retry: asyncio.TimerHandle | None = None
         self.on_stage: Callable[[str], object] = lambda stage: None
         self.gone = asyncio.Event()
 
@@ -72,25 +78,36 @@ class Template:
 
         Raises `TemplateError` when it refuses, dies, or takes longer than ``limit`` seconds.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
+        try:
+            await self._start()
+        except (OSError, RuntimeError) as error:  # no descriptor, process or thread to be had
+            raise TemplateError(f"no process for the template: {error}") from error
+        return await self._become_ready(limit)
+
+    async def _start(self) -> None:
         read, write = os.pipe()
         stderr = Connection(write, readable=False)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:
+            os.close(read)
+            stderr.close()
+            raise
+        ours.setblocking(False)
         process = TemplateProcess(theirs, self._lifeline, stderr, self.spec)
         try:
             await asyncio.to_thread(process.start)
-        except OSError as error:
+        except BaseException:
             ours.close()
             os.close(read)
-            raise TemplateError(f"no process for the template: {error}") from error
+            raise
         finally:
             theirs.close()
             stderr.close()
-        self._control = ours
+        self._control, self._process = ours, process
         self._stderr = StderrTail(read, self._line)
         self.pid = process.pid
         self._watch()
-        return await self._become_ready(limit)
 
     def _watch(self) -> None:
         assert self.pid is not None
@@ -137,6 +154,9 @@ class Template:
         self._send_waiting()
 
     def _send_waiting(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         while self._waiting:
             process = self._waiting[0]
             self._key += 1
@@ -146,7 +166,7 @@ class Template:
                     raise BrokenPipeError("the template is gone")
                 control.send(self._control, order, process.descriptors())
             except BlockingIOError:
-                self._loop.call_later(0.005, self._send_waiting)
+                self._retry = self._loop.call_later(_RETRY_SECONDS, self._send_waiting)
                 return
             except OSError as error:
                 self._waiting.popleft()
@@ -155,6 +175,13 @@ class Template:
             self._waiting.popleft()
             process.handed_over()
             self._forking[self._key] = process
+            self._loop.call_later(ANSWER_SECONDS, self._overdue, self._forking, self._key)
+
+    def _overdue(self, orders: dict[int, CallProcess], number: int) -> None:
+        """End a template that neither forks nor reaps: somebody waits for it on the phone."""
+        if number in orders and self.alive:
+            log.error("template hangs: killed", release=self.spec.release, pid=self.pid)
+            self.close()
 
     def _forked(self, key: int, pid: int) -> None:
         process = self._forking.pop(key, None)
@@ -188,9 +215,11 @@ class Template:
                 raise BrokenPipeError
             control.send(self._control, control.Reap(process.pid))
         except BlockingIOError:
-            self._loop.call_later(0.005, self.reap, process)
+            self._loop.call_later(_RETRY_SECONDS, self.reap, process)
         except OSError:
             self._adopt(process, _REAP_TRIES)
+        else:
+            self._loop.call_later(ANSWER_SECONDS, self._overdue, self._dead_waiting, process.pid)
 
     def _adopt(self, process: CallProcess, tries: int) -> None:
         """Wait for an orphan; it becomes this process's child when its template is reaped."""
@@ -223,17 +252,14 @@ class Template:
 
     def _died(self) -> None:
         """The template itself is dead: its calls go on, adopted by this process."""
-        assert self.pid is not None
-        words = self._stderr.text if self._stderr is not None else ""
-        how = "its status is unknown"
-        try:
-            pid, status, _ = os.wait4(self.pid, os.WNOHANG)
-            if pid:
-                how = str(exit_report(status))
-        except ChildProcessError:
-            pass
+        assert self._process is not None
+        code = self._process.reap()
+        report = ExitReport(code) if code is None or code >= 0 else ExitReport(signal=-code)
+        how = str(report)
         self._drain_control()
         self._release_descriptors()
+        # What it wrote last was perhaps read only now.
+        words = self._stderr.text if self._stderr is not None else ""
         if not self._becoming.done():
             self._becoming.set_exception(TemplateError(f"the template died: {how}", words))
         for process in [*self._forking.values(), *self._waiting]:
@@ -305,7 +331,11 @@ class Template:
                 return
 
     def close(self) -> None:
-        """End the template; its calls, if any, go on. Its death is reported as any other."""
+        """End the template; its calls, if any, go on. Its death is reported as any other.
+
+        It is not ready from here on, whenever the kernel gets to it.
+        """
+        self.ready = None
         self.kill()
 
     def _release_descriptors(self) -> None:

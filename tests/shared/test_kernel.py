@@ -100,3 +100,17 @@ def test_private_memory_is_what_a_process_alone_has() -> None:
     with mmap.mmap(-1, 8 << 20) as hoard:
         hoard.write(os.urandom(8 << 20))
         assert kernel.private_bytes() - before > 6 << 20
+
+
+def test_threads_that_end_while_they_are_looked_at_are_passed_over() -> None:
+    def churn() -> None:
+        for _ in range(300):
+            thread = threading.Thread(target=int)
+            thread.start()
+            thread.join()
+
+    churning = threading.Thread(target=churn)
+    churning.start()
+    while churning.is_alive():
+        kernel.kernel_tasks()
+        kernel.children_of_self()

@@ -6,9 +6,11 @@ import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from gateway.allowance import BURST_LINES
 from gateway.calls.answers import Apologise, Connect, Dial, HangUp
-from gateway.calls.call import KILL_SECONDS, MOST_CONNECTS, NEXT_SECONDS
+from gateway.calls.call import KILL_SECONDS, MOST_CONNECTS, MOST_FRAMES, NEXT_SECONDS
 from gateway.calls.state import CallState, Plan
 from gateway.calls.stream import CallStream
 from gateway.carriers.control import CallGoneError, CarrierUnavailableError
@@ -641,3 +643,64 @@ async def test_a_transfer_by_rest_is_confirmed_after_the_carrier_has_taken_it() 
     assert stage.leg.enforced == [Dial("+15005550002")]
     assert stage.worker.heard[-2] == messages.Reply(1)
     stage.close()
+
+
+# A process that does too much ----------------------------------------------------------------
+
+
+@virtual_time
+async def test_a_process_that_says_too_much_is_heard_with_pauses() -> None:
+    stage = Stage()
+    beat = messages.encode(messages.Beat())
+    for _ in range(MOST_FRAMES):
+        stage.call.frame(beat)
+    paused = stage.worker.pipe.reading
+    stage.call.watch(stage.call.heard_at + 1)
+    assert (paused, stage.worker.pipe.reading) == (False, True)
+    stage.close()
+
+
+@virtual_time
+async def test_an_agent_that_floods_the_log_gets_a_share_of_it() -> None:
+    stage = Stage()
+    with capture_logs() as lines:
+        for number in range(2 * BURST_LINES):
+            stage.says(messages.Log("info", f"line {number}", {}))
+        assert len(lines) == BURST_LINES
+        await asyncio.sleep(1)
+        stage.says(messages.Log("info", "later", {}))
+    assert lines[-2]["lines"] == BURST_LINES
+    assert lines[-1]["event"] == "agent: later"
+    stage.close()
+
+
+@virtual_time
+async def test_a_process_that_does_not_read_is_told_of_in_the_log_once() -> None:
+    stage = Stage()
+    stream, _ = stage.open_stream()
+    for _ in range(1000):
+        stream.stream_audio(b"\xff" * 160)
+    with capture_logs() as lines:
+        for second in range(3):
+            stage.call.watch(stage.call.heard_at + second)
+    assert [line["event"] for line in lines] == [
+        "call process does not read: it loses the caller's oldest audio"
+    ]
+    stage.close()
+
+
+@virtual_time
+async def test_a_process_that_is_not_forked_yet_does_not_hang() -> None:
+    stage = Stage()
+    stage.worker.pid = None
+    stage.call.watch(stage.call.heard_at + 10 * RULES.hang_seconds)
+    stage.worker.pid = 4711
+    stage.call.watch(stage.call.heard_at + 1)
+    assert (stage.worker.signals, stage.worker.dumps) == ([], 0)
+    stage.close()
+
+
+def test_an_answer_in_the_log_shows_neither_token_nor_keys() -> None:
+    shown = str(Connect("secret-token", "1234"))
+    assert "secret-token" not in shown
+    assert "1234" not in shown

@@ -1,8 +1,10 @@
 import asyncio
 from dataclasses import replace
 
+import msgpack
 import pytest
 
+from gateway.calls import registry
 from gateway.calls.answers import Apologise, Busy, Connect, Dial, HangUp
 from gateway.calls.call import NEXT_SECONDS
 from gateway.calls.registry import MEMORY_SECONDS, MOST_REMEMBERED, WATCH_SECONDS, Calls
@@ -121,6 +123,15 @@ async def test_a_call_that_is_over_is_hung_up_and_not_begun_again() -> None:
 
 
 @virtual_time
+async def test_a_voice_webhook_repeated_after_the_end_makes_no_second_call() -> None:
+    calls, farm = office()
+    calls.incoming(incoming())
+    _end(calls, farm)
+    assert calls.incoming(incoming()) == HangUp()
+    assert (len(calls), len(farm.workers)) == (0, 1)
+
+
+@virtual_time
 async def test_a_final_answer_is_given_again_to_a_carrier_that_lost_it() -> None:
     calls, farm = office()
     calls.incoming(incoming())
@@ -185,6 +196,22 @@ async def test_only_the_newest_ended_calls_are_remembered() -> None:
     assert len(views) == MOST_REMEMBERED
     assert views[0].sid == _sid(MOST_REMEMBERED + 4)
     assert calls.find(_sid(4)) is None
+
+
+@virtual_time
+async def test_what_agents_say_and_keep_does_not_fill_the_memory_of_ended_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "MOST_REMEMBERED_BYTES", 100_000)
+    calls, farm = office()
+    for number in range(10):
+        calls.incoming(incoming(sid=_sid(number)))
+        call = calls.get(_sid(number))
+        assert call is not None
+        call.frame(messages.encode(messages.Said("agent", "x" * 4000, 0.0)))
+        call.frame(messages.encode(messages.Checkpoint(msgpack.packb({"x": "y" * 400}))))
+        _end(calls, farm, _sid(number))
+    assert [view.sid for view in calls.views()] == [_sid(9), _sid(8), _sid(7), _sid(6)]
 
 
 @virtual_time

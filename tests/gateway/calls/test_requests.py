@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.calls.requests import destination
+from gateway.calls.requests import MOST_OPEN, destination
 from gateway.calls.state import CallState
 from gateway.carriers.control import CarrierRefusedError
 from shared import messages
@@ -102,4 +102,20 @@ async def test_an_agent_that_asks_twice_is_answered_twice() -> None:
     stage.says(messages.HangUp(2))
     stage.call.next_answer()
     assert stage.worker.heard[-3:-1] == [messages.Reply(1), messages.Reply(2)]
+    stage.close()
+
+
+@virtual_time
+async def test_a_process_that_asks_without_end_is_told_to_wait() -> None:
+    stage = Stage()
+    for number in range(MOST_OPEN + 1):
+        stage.says(messages.StartRecording(number))
+    last = stage.worker.heard[-1]
+    assert isinstance(last, messages.Failure)
+    assert (last.request, last.code) == (MOST_OPEN, "too-many")
+    await settled()
+    assert len(stage.leg.asked) == MOST_OPEN
+    stage.says(messages.StopRecording(99))
+    await settled()
+    assert stage.worker.heard[-1] == messages.Reply(99)
     stage.close()

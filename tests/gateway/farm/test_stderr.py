@@ -1,11 +1,13 @@
 """A process's last words: complete lines as they come, the end of the text for the record."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.allowance import BURST_LINES
 from gateway.farm.stderr import StderrTail
 from tests.harness import eventually
 
@@ -78,3 +80,22 @@ async def test_what_is_no_text_is_shown_as_well_as_can_be(words: Words) -> None:
     words.hush()
     await eventually(lambda: words.lines)
     assert words.lines == ["\ufffd\ufffd broken"]
+
+
+async def test_a_flood_of_lines_is_cut_short_and_counted(words: Words) -> None:
+    for _ in range(8):
+        await asyncio.to_thread(words.say, b"x\n" * 4000)
+    await eventually(lambda: len(words.lines) >= BURST_LINES)
+    words.tail.close()
+    assert len(words.lines) < BURST_LINES + 100
+    assert words.tail.text.endswith("x\n")
+
+
+async def test_a_writer_that_never_stops_does_not_hold_up_the_end(words: Words) -> None:
+    writer = await asyncio.create_subprocess_exec("yes", stdout=words.write)
+    await eventually(lambda: words.lines)
+    words.tail.close()
+    # It may have died of the closed pipe already.
+    with contextlib.suppress(ProcessLookupError):
+        writer.kill()
+    await writer.wait()

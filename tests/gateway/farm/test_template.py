@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -39,6 +40,10 @@ class Impostor:
 
     def start(self) -> None:
         self.pid = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ, setsid=True)
+
+    def reap(self) -> int | None:
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
 
 
 class Stage:
@@ -181,6 +186,38 @@ async def test_a_fork_that_the_kernel_refuses_is_that_calls_problem_alone(stage:
     stage.says(control.ForkFailed(1, "Resource temporarily unavailable"))
     assert "Resource temporarily unavailable" in (await call.exited).problem
     assert stage.template.alive
+
+
+async def test_a_template_that_leaves_an_order_unanswered_is_ended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+    await stage.begin(READY)
+    call = stage.call()
+    stage.template.fork(call, 0)
+    assert "its template died (killed by SIGKILL)" in str(await call.exited)
+    assert stage.deaths == [stage.template]
+
+
+async def test_a_template_being_ended_is_not_ready_for_another_call(stage: Stage) -> None:
+    await stage.begin(READY)
+    stage.template.close()
+    assert stage.template.ready is None
+
+
+async def test_no_descriptor_for_a_template_is_a_refusal_not_a_crash(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    before = len([*Path("/proc/self/fd").iterdir()])
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socketpair", exhausted)
+        with pytest.raises(TemplateError, match="Too many open files"):
+            await stage.template.start(1)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    await stage.begin(READY)
 
 
 _pids = st.sampled_from([1, 2, os.getpid(), 1 << 29]) | st.integers(1, 1 << 22)
