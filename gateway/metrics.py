@@ -7,7 +7,12 @@ counted anyway.
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from gateway.calls.registry import Calls
@@ -33,6 +38,12 @@ class _GatewayCollector(Collector):
         for release in farm.views():
             releases.add_metric([release.id, release.state], release.calls)
         yield releases
+        measured = SummaryMetricFamily(
+            "callfarm_agent", "What agents measured (call.metric).", labels=["name"]
+        )
+        for name, (count, total) in calls.measurements.totals.items():
+            measured.add_metric([name], count_value=count, sum_value=total)
+        yield measured
 
 
 class Metrics:

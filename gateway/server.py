@@ -35,6 +35,7 @@ from gateway.carriers.twilio.gate import TwilioGate
 from gateway.carriers.twilio.routes import TwilioOptions, TwilioRoutes
 from gateway.carriers.twilio.signature import SignatureCheck
 from gateway.farm.farm import DeployError, Farm, FarmOptions
+from gateway.http_guard import GuardedHttpProtocol
 from gateway.media.protocol import media_protocol
 from gateway.notify import Notifier
 from gateway.operator_socket import OperatorApp, OperatorProtocol, bind, socket_path
@@ -182,7 +183,7 @@ class Gateway:
         tls = settings.tls_cert_file is not None and ws
         config = uvicorn.Config(
             app,
-            http="httptools" if ws else OperatorProtocol,
+            http=GuardedHttpProtocol if ws else OperatorProtocol,
             ws=media_protocol(self._gate) if ws else "none",
             lifespan="off",
             log_config=None,

@@ -80,6 +80,18 @@ class Agent:
     async def on_dtmf(self, digit: str) -> None:
         """The caller pressed a key: ``0-9 * #`` or ``A-D``."""
 
+    async def on_status(self, status: str) -> None:
+        """The carrier reported the call's status, in its own words (``in-progress``, ...)."""
+
+    async def on_answered_by(self, verdict: str) -> None:
+        """Answering machine detection has a verdict (``human``, ``machine_end_beep``, ...)."""
+
+    async def on_carrier_transcript(self, track: str, text: str, final: bool) -> None:
+        """The carrier's own transcription heard something; ``track`` is ``inbound|outbound``."""
+
+    async def on_carrier_recording(self, sid: str, status: str, url: str | None) -> None:
+        """The carrier's recording changed its state; ``url`` once it is complete."""
+
     async def inference(self, message: Message[str]) -> None:
         """The caller has finished an utterance; ``message.data`` is empty if it was unclear.
 

@@ -177,6 +177,14 @@ class Session:
                 self._streaming.set()
             case messages.Dtmf(digit):
                 self._spawn(self._agent.on_dtmf(digit))
+            case messages.CallStatus(status):
+                self._spawn(self._agent.on_status(status))
+            case messages.AnsweredBy(verdict):
+                self._spawn(self._agent.on_answered_by(verdict))
+            case messages.TranscriptReceived(track, text, final):
+                self._spawn(self._agent.on_carrier_transcript(track, text, final))
+            case messages.RecordingChanged(sid, status, url):
+                self._spawn(self._agent.on_carrier_recording(sid, status, url))
             case messages.CallEnded():
                 self._ended.set()
 

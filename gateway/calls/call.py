@@ -16,6 +16,7 @@ import structlog
 
 from gateway.allowance import LineAllowance
 from gateway.calls.answers import Answer, Apologise, Connect, Dial, HangUp, IncomingCall
+from gateway.calls.measurements import Measurements
 from gateway.calls.requests import Requests
 from gateway.calls.state import CallState, Flow, Plan
 from gateway.calls.stream import CallStream
@@ -65,6 +66,7 @@ class Call:
         rules: CallRules,
         token: Callable[[], str],
         on_over: Callable[["Call"], None],
+        measurements: Measurements | None = None,
     ) -> None:
         self.incoming, self.rules = incoming, rules
         self.flow = Flow.new()
@@ -81,6 +83,7 @@ class Call:
         self.running = asyncio.Event()
         self.log = log.bind(call_sid=incoming.sid)
         self._token, self._on_over = token, on_over
+        self._measurements = measurements if measurements is not None else Measurements()
         self._first: Connect | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -313,6 +316,14 @@ class Call:
             case messages.Clear():
                 if stream is not None:
                     stream.socket.clear()
+            case _ if isinstance(command, messages.Request):
+                self._requests.take(command)
+            case _:
+                self._note(command)
+
+    def _note(self, command: messages.Command) -> None:
+        """Keep what the process tells of itself."""
+        match command:
             case messages.Running(agent):
                 self.agent = agent
                 self.running.set()
@@ -321,14 +332,14 @@ class Call:
                 self.lines.append(line)
             case messages.Speaking(text):
                 self.saying, self.sayings = text[:MOST_LETTERS], self.sayings + 1
+            case messages.Metric(name, value):
+                self._measurements.take(name, value)
             case messages.Checkpoint(state):
                 self._checkpoint(state)
             case messages.Log(level, event, fields):
                 self._log(level, event, fields)
             case messages.Finished(problem) if problem:
                 self.log.warning("the agent failed", problem=problem)
-            case _ if isinstance(command, messages.Request):
-                self._requests.take(command)
 
     def _checkpoint(self, state: bytes) -> None:
         try:

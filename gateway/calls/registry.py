@@ -15,6 +15,7 @@ import structlog
 
 from gateway.calls.answers import Answer, Apologise, Busy, HangUp, IncomingCall
 from gateway.calls.call import Call, CallRules
+from gateway.calls.measurements import Measurements
 from gateway.calls.state import CallState, Plan
 from gateway.calls.transcript import Line
 from gateway.carriers.tokens import TokenBook, TokenBookFullError
@@ -105,6 +106,7 @@ class Calls:
         self._empty = asyncio.Event()
         self._empty.set()
         self.tokens = TokenBook(time.monotonic, lifetime_s=2 * rules.stream_seconds)
+        self.measurements = Measurements()
         self.draining = False
         self.accepted = self.refused = 0
 
@@ -124,7 +126,9 @@ class Calls:
             self.refused += 1
             log.warning("call refused", call_sid=incoming.sid, reason=why)
             return Busy(fallback)
-        call = Call(incoming, self._rules, lambda: self._issue(incoming), self._over)
+        call = Call(
+            incoming, self._rules, lambda: self._issue(incoming), self._over, self.measurements
+        )
         try:
             answer = call.first_answer()
             process, release = self._farm.start_process(

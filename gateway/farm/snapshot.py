@@ -81,8 +81,7 @@ def take(source: Path, releases: Path) -> str:
             digest.update(content)
             target = temporary / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-            target.chmod(mode)
+            _write_down(target, content, mode)
         release = digest.hexdigest()[:ID_LENGTH]
         if not (releases / release).is_dir():
             _lock_folders(temporary, 0o555)
@@ -90,6 +89,15 @@ def take(source: Path, releases: Path) -> str:
         return release
     finally:
         remove(temporary)
+
+
+def _write_down(target: Path, content: bytes, mode: int) -> None:
+    """Write a file so that it is whole after a power cut: its name promises its content."""
+    with target.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.fchmod(file.fileno(), mode)
 
 
 def _lock_folders(folder: Path, mode: int) -> None:

@@ -37,3 +37,13 @@ async def test_every_release_is_shown_with_its_state_and_its_calls() -> None:
 async def test_several_gateways_fit_one_process() -> None:
     first, second = office(), office()
     assert _metrics(*first) == _metrics(*second)
+
+
+@virtual_time
+async def test_what_agents_measure_is_added_up_over_all_calls() -> None:
+    calls, farm = office()
+    calls.measurements.take("tokens", 3.0)
+    calls.measurements.take("tokens", 4.0)
+    lines = _metrics(calls, farm)
+    assert 'callfarm_agent_count{name="tokens"} 2.0' in lines
+    assert 'callfarm_agent_sum{name="tokens"} 7.0' in lines

@@ -546,3 +546,42 @@ async def test_a_state_that_is_too_large_is_reported_and_does_not_end_the_call()
     logged = [item for item in play.rest if isinstance(item, messages.Log)]
     assert [line.level for line in logged] == ["warning"]
     await (play >> OVER).ended()
+
+
+@virtual_time
+async def test_what_the_carrier_reports_reaches_the_agent() -> None:
+    told: list[object] = []
+
+    async def on_status(self: Agent, status: str) -> None:
+        told.append(status)
+
+    async def on_answered_by(self: Agent, verdict: str) -> None:
+        told.append(verdict)
+
+    async def on_carrier_transcript(self: Agent, track: str, text: str, final: bool) -> None:
+        told.append((track, text, final))
+
+    async def on_carrier_recording(self: Agent, sid: str, status: str, url: str | None) -> None:
+        told.append((sid, status, url))
+
+    agent = _agent(
+        on_status=on_status,
+        on_answered_by=on_answered_by,
+        on_carrier_transcript=on_carrier_transcript,
+        on_carrier_recording=on_carrier_recording,
+    )
+    await (
+        Playbook(agent)
+        >> STREAM
+        >> messages.CallStatus("in-progress")
+        >> messages.AnsweredBy("human")
+        >> messages.TranscriptReceived("inbound", "hello", True)
+        >> messages.RecordingChanged("RE1", "completed", "https://x.example/RE1")
+        >> OVER
+    )
+    assert told == [
+        "in-progress",
+        "human",
+        ("inbound", "hello", True),
+        ("RE1", "completed", "https://x.example/RE1"),
+    ]

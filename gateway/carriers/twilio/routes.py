@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 VOICE_PATHS = ("/twilio/voice", "/incoming", "/incoming-call", "/incoming-call-eleven")
 _FORM = "application/x-www-form-urlencoded"
 _MOST_SLOWED = 100
+_BODY_SECONDS = 15.0  # Twilio gives up on a webhook after as long
 _FINAL = {
     CallStatus.COMPLETED,
     CallStatus.BUSY,
@@ -102,6 +103,8 @@ class TwilioRoutes:
                 body = await self._body(request)
             except ValueError as error:
                 return PlainTextResponse(str(error), 413)
+            except TimeoutError:
+                return PlainTextResponse("The body took too long.", 408)
             except ClientDisconnect:  # nobody hears it; without it every broken body is a traceback
                 return PlainTextResponse("The body is incomplete.", 400)
             signed = _signed(request, body)
@@ -123,10 +126,11 @@ class TwilioRoutes:
     async def _body(self, request: Request) -> bytes:
         limit = self._options.max_body
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise ValueError(f"The body is over {limit} bytes (MAX_BODY_BYTES).")
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise ValueError(f"The body is over {limit} bytes (MAX_BODY_BYTES).")
         return bytes(body)
 
     async def _refuse(self, signed: SignedRequest, verdict: Verdict) -> Response:
