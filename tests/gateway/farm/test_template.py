@@ -254,7 +254,7 @@ async def test_no_order_of_reports_brings_a_foreign_process_in(stage: Stage) -> 
 def test_any_wait_status_can_be_told(status: int) -> None:
     report = exit_report(status, 0.5, 10)
     assert str(report)
-    assert report.clean == (status & 0xFF == 0 and status >> 8 == 0)
+    assert report.clean == (status & 0x7F == 0 and status >> 8 == 0)
 
 
 def test_a_status_that_nobody_knows_is_no_clean_end() -> None:
