@@ -7,7 +7,7 @@ carrier run as tasks, deadlines are timers, and the audio path is one method cal
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgpack
 import structlog
 
 from gateway.allowance import LineAllowance
-from gateway.calls.answers import Answer, Apologise, Connect, Dial, HangUp, IncomingCall
+from gateway.calls.answers import Answer, Apologise, CallLeg, Connect, Dial, HangUp, IncomingCall
 from gateway.calls.measurements import Measurements
 from gateway.calls.requests import Requests
 from gateway.calls.state import CallState, Flow, Plan
@@ -93,12 +93,28 @@ class Call:
         self._frames = 0
         self._allowance = LineAllowance(self._loop.time)
         self._connects = 0
+        self._left = False
         self.final: Answer = HangUp()
 
     @property
     def sid(self) -> str:
         """The carrier's id of the call."""
         return self.incoming.sid
+
+    @property
+    def leg(self) -> CallLeg:
+        """The call at its carrier."""
+        return self.incoming.leg
+
+    @property
+    def destinations(self) -> Mapping[str, str]:
+        """Named numbers a caller may be transferred to."""
+        return self.rules.destinations
+
+    @property
+    def plan(self) -> Plan:
+        """What the carrier is told next."""
+        return self.flow.plan
 
     # From the carrier's webhooks -------------------------------------------------------------
 
@@ -208,7 +224,7 @@ class Call:
 
     def _not_asked(self, said_stop: bool) -> None:
         """The carrier did not come to ask after its stream went away."""
-        if said_stop or not self.incoming.leg.reachable:
+        if said_stop or not self.leg.reachable:
             self.end("the caller hung up" if said_stop else "the stream was lost")
         else:
             self._after("stream", self.rules.stream_seconds, self._stream_never_came)
@@ -248,7 +264,7 @@ class Call:
 
     def _enforce_plan(self) -> None:
         """The carrier did not ask: tell it."""
-        if self.incoming.leg.reachable:
+        if self.leg.reachable:
             self.run(self._enforce_next())
             return
         if self.flow.plan is Plan.HANG_UP:
@@ -271,7 +287,7 @@ class Call:
 
     async def _enforce(self, answer: Answer) -> bool:
         try:
-            await self.incoming.leg.enforce(answer)
+            await self.leg.enforce(answer)
         except CallGoneError:
             self._requests.settle()
             self.end("the caller hung up")
@@ -442,10 +458,12 @@ class Call:
             self._after("kill", KILL_SECONDS, self.process.kill)
 
     def _gone(self) -> None:
-        if self.flow.over or self.flow.state is CallState.DIALLED:
-            for name in list(self._timers):
-                self._cancel(name)
-            self._on_over(self)
+        if self._left or not (self.flow.over or self.flow.state is CallState.DIALLED):
+            return
+        self._left = True
+        for name in list(self._timers):
+            self._cancel(name)
+        self._on_over(self)
 
     # Small things ------------------------------------------------------------------------------
 

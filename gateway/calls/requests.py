@@ -4,16 +4,39 @@ Hang-up, transfer and digits are answered when the carrier has been told; the ot
 has answered. A request that cannot be done gets a typed error, never silence.
 """
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Coroutine, Mapping
+from typing import Any, Protocol
 
+from gateway.calls.answers import CallLeg
 from gateway.calls.state import Plan
 from gateway.carriers.control import CarrierError
 from shared import messages
 from shared.e164 import NumberError, phone_number
 
-if TYPE_CHECKING:
-    from gateway.calls.call import Call
+
+class Requested(Protocol):
+    """The call whose process asks."""
+
+    @property
+    def leg(self) -> CallLeg:
+        """The call at its carrier."""
+
+    @property
+    def destinations(self) -> Mapping[str, str]:
+        """Named numbers a caller may be transferred to."""
+
+    @property
+    def plan(self) -> Plan:
+        """What the carrier is told next."""
+
+    def leave(self, plan: Plan, reason: str, target: str = "") -> bool:
+        """Close the stream and go on by ``plan``; false when it is too late for that."""
+
+    def tell(self, event: messages.Event) -> None:
+        """Send an event to the call's process."""
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` beside the call."""
 
 
 MOST_OPEN = 16
@@ -23,7 +46,7 @@ MOST_OPEN = 16
 class Requests:
     """The open requests of one call's process."""
 
-    def __init__(self, call: "Call") -> None:
+    def __init__(self, call: Requested) -> None:
         self._call = call
         self._leaving: list[int] = []
         self._asking = 0
@@ -34,7 +57,7 @@ class Requests:
             sentence = f"{MOST_OPEN} requests wait for the carrier: await them"
             self._call.tell(messages.Failure(request.request, "too-many", sentence))
             return
-        leg = self._call.incoming.leg
+        leg = self._call.leg
         match request:
             case messages.HangUp(number):
                 self._leave(number, Plan.HANG_UP, "the agent hung up")
@@ -67,9 +90,9 @@ class Requests:
 
     def _transfer(self, number: int, to: str) -> None:
         try:
-            target = destination(to, self._call.rules.destinations)
+            target = destination(to, self._call.destinations)
         except NumberError as error:
-            known = ", ".join(self._call.rules.destinations) or "none is set (TRANSFER_NUMBERS)"
+            known = ", ".join(self._call.destinations) or "none is set (TRANSFER_NUMBERS)"
             sentence = f"{error}; named destinations: {known}"
             self._call.tell(messages.Failure(number, "destination", sentence))
             return
@@ -86,7 +109,7 @@ class Requests:
         if self._call.leave(plan, reason, target):
             self._leaving.append(number)
         else:
-            sentence = f"the call is already going to {self._call.flow.plan.value}"
+            sentence = f"the call is already going to {self._call.plan.value}"
             self._call.tell(messages.Failure(number, "too-late", sentence))
 
     def _ask(self, number: int, work: Awaitable[None]) -> None:
@@ -104,7 +127,7 @@ class Requests:
         self._call.run(asked())
 
 
-def destination(to: str, named: dict[str, str]) -> str:
+def destination(to: str, named: Mapping[str, str]) -> str:
     """Return the number that ``to`` means: a named destination, or a number in E.164.
 
     Raises `NumberError`.

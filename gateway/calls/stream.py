@@ -1,13 +1,26 @@
 """One media socket of a call: the audio's way in, one method call long."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from gateway.farm.process import CallProcess
 from gateway.media.listener import MediaSocket, StreamStart
 from shared import messages
 
-if TYPE_CHECKING:
-    from gateway.calls.call import Call
+
+class StreamOwner(Protocol):
+    """The call that a stream belongs to."""
+
+    process: CallProcess | None
+
+    def tell(self, event: messages.Event) -> None:
+        """Send an event to the call's process."""
+
+    def stream_started(self, stream: "CallStream", sid: str, parameters: dict[str, str]) -> None:
+        """The stream is open."""
+
+    def stream_ended(self, stream: "CallStream", said_stop: bool, reason: str) -> None:
+        """The stream is gone."""
 
 
 class CallStream:
@@ -18,7 +31,7 @@ class CallStream:
     socket: MediaSocket
     _send: Callable[..., None]
 
-    def __init__(self, call: "Call") -> None:
+    def __init__(self, call: StreamOwner) -> None:
         self._call = call
         self._stopped = False
 

@@ -13,16 +13,12 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
 import structlog
 
 from gateway.farm.stderr import StderrTail
 from shared.kernel import private_bytes
 from shared.pipe import Pipe
-
-if TYPE_CHECKING:
-    from gateway.farm.template import Template
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +68,7 @@ class CallProcess:
         on_exit: Callable[[ExitReport], None],
     ) -> None:
         self.title = title
-        self.template: Template | None = None
+        self.reap: Callable[[CallProcess], None] | None = None
         self.pid: int | None = None
         self._pidfd: int | None = None
         self._on_exit = on_exit
@@ -106,8 +102,8 @@ class CallProcess:
     def _died(self) -> None:
         assert self._pidfd is not None
         self._loop.remove_reader(self._pidfd)
-        if self.template is not None:
-            self.template.reap(self)
+        if self.reap is not None:
+            self.reap(self)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal; nothing happens when the process is gone or not there yet."""

@@ -149,7 +149,7 @@ class Template:
     def fork(self, process: CallProcess, memory_limit: int) -> None:
         """Ask for a fork that will be ``process``; it learns of its success or failure."""
         self._memory_limit = memory_limit
-        process.template = self
+        process.reap = self.reap
         self._waiting.append(process)
         self._send_waiting()
 
