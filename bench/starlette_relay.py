@@ -1,8 +1,7 @@
 """The same relay written with Starlette: a WebSocketRoute with a coroutine each way.
 
 The yardstick of ``bench relay``: what Starlette and asyncio offer, under uvicorn's fastest settings
-and with typed msgspec for the JSON, so that neither pays for a slow codec. (Given the gateway's
-own pipe and codec instead of asyncio's streams it costs the same.)
+and with typed msgspec for the JSON, so that neither pays for a slow codec.
 """
 
 import asyncio

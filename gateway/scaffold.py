@@ -74,8 +74,8 @@ class NewAgent:
 
     @property
     def route(self) -> str:
-        """The lines of ``routes.toml`` that give it a number of its own."""
-        return f'[numbers]\n"+15551234567" = "{self.agent}"'
+        """The line that gives it a number of its own, for the table ``[numbers]``."""
+        return f'"+15551234567" = "{self.agent}"'
 
 
 def new_agent(name: str, agents_dir: Path) -> NewAgent:

@@ -27,8 +27,9 @@ def new(
     if json:
         as_json({"path": str(made.path), "agent": made.agent, "command": made.command})
         return
-    note(f"{made.path} is written. Hear it:\n\n    {made.command}\n    callfarm call\n")
-    note(f"To let it answer, in routes.toml:\n\n{made.route}")
+    folder = f" --agents {agents}" if agents is not None else ""
+    note(f"{made.path} is written. Hear it:\n\n    {made.command}{folder}\n    callfarm call\n")
+    note(f"To let it answer a number of its own, under [numbers] of routes.toml:\n\n{made.route}")
 
 
 def doctor(json: AsJson = False) -> None:

@@ -39,7 +39,7 @@ def test_the_recogniser_knows_every_word_of_the_grammar(tmp_path: Path) -> None:
 def test_it_says_what_to_type_next_and_how_to_route_a_number(tmp_path: Path) -> None:
     made = new_agent("front_desk", tmp_path)
     assert made.command == "callfarm serve --agent front_desk:FrontDesk --watch"
-    assert tomllib.loads(made.route) == {"numbers": {"+15551234567": "front_desk:FrontDesk"}}
+    assert tomllib.loads(made.route) == {"+15551234567": "front_desk:FrontDesk"}
 
 
 def test_an_agent_is_never_overwritten(tmp_path: Path) -> None:
