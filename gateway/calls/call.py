@@ -281,15 +281,23 @@ class Call:
             Plan.DIAL: Dial(self.flow.target),
             Plan.APOLOGISE: Apologise(self.rules.fallback),
         }
-        answer = foreseen.get(self.flow.plan) or self.next_answer()
-        if await self._enforce(answer):
+        plan = self.flow.plan
+        answer = foreseen.get(plan) or self.next_answer()
+        if not await self._enforce(answer):
+            return
+        if self.flow.plan is plan:
             self.next_answer()
+        else:  # something stronger was decided meanwhile
+            self._enforce_plan()
 
     async def _enforce(self, answer: Answer) -> bool:
         try:
             await self.leg.enforce(answer)
         except CallGoneError:
-            self._requests.settle()
+            if self.flow.plan is Plan.HANG_UP:
+                self._requests.settle()
+            else:
+                self._requests.fail("gone", "the caller hung up before it could be done")
             self.end("the caller hung up")
         except CarrierError as error:
             self.log.warning("the carrier was not told", answer=str(answer), error=str(error))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.allowance import BURST_LINES
-from gateway.calls.answers import Apologise, Connect, Dial, HangUp
+from gateway.calls.answers import Answer, Apologise, Connect, Dial, HangUp
 from gateway.calls.call import KILL_SECONDS, MOST_CONNECTS, MOST_FRAMES, NEXT_SECONDS
 from gateway.calls.state import CallState, Plan
 from gateway.calls.stream import CallStream
@@ -704,3 +704,34 @@ def test_an_answer_in_the_log_shows_neither_token_nor_keys() -> None:
     shown = str(Connect("secret-token", "1234"))
     assert "secret-token" not in shown
     assert "1234" not in shown
+
+
+@virtual_time
+async def test_a_transfer_of_a_caller_who_is_gone_is_not_confirmed() -> None:
+    stage = Stage()
+    stage.open_stream()
+    stage.leg.error = GONE
+    stage.says(messages.Transfer(1, "kitchen"))
+    await asyncio.sleep(NEXT_SECONDS + 0.1)
+    assert messages.Reply(1) not in stage.worker.heard
+    failures = [event for event in stage.worker.heard if isinstance(event, messages.Failure)]
+    assert [(failure.request, failure.code) for failure in failures] == [(1, "gone")]
+    stage.close()
+
+
+@virtual_time
+async def test_a_hang_up_that_overtakes_a_transfer_is_what_the_carrier_is_told_last() -> None:
+    stage = Stage()
+    stage.open_stream()
+
+    async def enforce(answer: Answer) -> None:
+        stage.leg.enforced.append(answer)
+        if answer == Dial("+15005550002"):
+            assert stage.call.leave(Plan.HANG_UP, "the operator hung up")
+
+    stage.leg.enforce = enforce  # type: ignore[method-assign]
+    stage.says(messages.Transfer(1, "kitchen"))
+    await asyncio.sleep(NEXT_SECONDS + 0.1)
+    assert stage.leg.enforced == [Dial("+15005550002"), HangUp()]
+    assert stage.call.flow.reason == "the operator hung up"
+    stage.close()
