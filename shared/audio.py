@@ -77,13 +77,6 @@ class Resampler:
         return out
 
 
-def mix(first: bytes, second: bytes) -> bytes:
-    """Add two μ-law signals of equal length sample by sample, clipped at full scale."""
-    return audioop.lin2ulaw(
-        audioop.add(audioop.ulaw2lin(first, 2), audioop.ulaw2lin(second, 2), 2), 2
-    )
-
-
 def read_wav(path: Path) -> bytes:
     """Read a WAV file (PCM, 8 or 16 bit, mono or stereo, any rate) as μ-law 8 kHz mono.
 

@@ -88,13 +88,6 @@ class Origin:
         """Return the WebSocket URL of ``path``: wss, or ws where the origin has no TLS."""
         return f"{'wss' if self.secure else 'ws'}://{self.netloc}{self.prefix}{path}"
 
-    def local_path(self, path: str) -> str:
-        """Return ``path`` as routes know it: without the prefix, if a proxy left it there.
-
-        For a path that no route knows as it came; one that a route knows was stripped already.
-        """
-        return path[len(self.prefix) :] if self._has_prefix(path) else path
-
     def signed_urls(self, target: str, *, socket: bool) -> Iterator[str]:
         """Yield every URL that Twilio may have signed for a request with this raw target.
 
