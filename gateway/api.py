@@ -148,6 +148,8 @@ def _summary(view: CallView) -> dict[str, Any]:
     fields = dataclasses.asdict(view)
     del (
         fields["lines"],
+        fields["turns"],
+        fields["troubles"],
         fields["agent_state"],
         fields["state_bytes"],
         fields["saying"],

@@ -10,11 +10,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     Metric,
     SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
 
+from gateway.calls.measurements import Measurements
 from gateway.calls.registry import Calls
 from gateway.farm.farm import Farm
 
@@ -38,10 +40,29 @@ class _GatewayCollector(Collector):
         for release in farm.views():
             releases.add_metric([release.id, release.state], release.calls)
         yield releases
+        yield from self._of_calls(calls.measurements)
+
+    def _of_calls(self, measurements: Measurements) -> Iterator[Metric]:
+        """Yield what the calls measure."""
+        for name, what, histogram in (
+            ("reply", "From the caller's last word until the agent is heard", measurements.reply),
+            ("own", "The server's own share of a reply: without providers", measurements.own),
+        ):
+            yield HistogramMetricFamily(
+                f"callfarm_{name}_seconds", f"{what}.", histogram.buckets, histogram.total
+            )
+        troubles = CounterMetricFamily(
+            "callfarm_provider_troubles",
+            "Providers given up in calls, and who took over.",
+            labels=["provider", "fallback"],
+        )
+        for (provider, fallback), count in measurements.troubles.items():
+            troubles.add_metric([provider, fallback], count)
+        yield troubles
         measured = SummaryMetricFamily(
             "callfarm_agent", "What agents measured (call.metric).", labels=["name"]
         )
-        for name, (count, total) in calls.measurements.totals.items():
+        for name, (count, total) in measurements.totals.items():
             measured.add_metric([name], count_value=count, sum_value=total)
         yield measured
 

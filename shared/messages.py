@@ -18,7 +18,7 @@ import msgspec
 
 from shared.audio import FRAME_BYTES
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a frame changes its meaning or its fields."""
 
 MAX_FRAME = 1 << 20
@@ -257,6 +257,26 @@ class Speaking(_Frame, tag=47, frozen=True):
     text: str
 
 
+class TurnTimed(_Frame, tag=48, frozen=True):
+    """When turn ``number`` (from 0, the greeting's included) reached its stages.
+
+    ``stages`` are names of `shared.turn_stages.Stage` and ms on the call's one monotonic clock,
+    counted from the first stream's start; what was done while the phone rang is negative. It holds
+    no words. One sent again for the same turn adds to the first and overrides it.
+    """
+
+    number: int
+    stages: dict[str, float]
+
+
+class ProviderTrouble(_Frame, tag=49, frozen=True):
+    """A speech or language provider was given up; ``fallback`` is who took over, if anybody."""
+
+    provider: str
+    sentence: str
+    fallback: str | None = None
+
+
 class Log(_Frame, tag=43, frozen=True):
     """A log line of the call process. ``fields`` are JSON-like."""
 
@@ -298,6 +318,8 @@ Command = (
     | Checkpoint
     | Said
     | Speaking
+    | TurnTimed
+    | ProviderTrouble
     | Log
     | Metric
     | Beat

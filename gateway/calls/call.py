@@ -21,6 +21,7 @@ from gateway.calls.requests import Requests
 from gateway.calls.state import CallState, Flow, Plan
 from gateway.calls.stream import CallStream
 from gateway.calls.transcript import MOST_LETTERS, MOST_LINES, Line
+from gateway.calls.turns import TurnLog
 from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.farm.process import CallProcess, ExitReport
 from shared import messages
@@ -75,6 +76,7 @@ class Call:
         self.release = self.agent = ""
         self.began, self.ended = time.time(), 0.0
         self.lines: deque[Line] = deque(maxlen=MOST_LINES)
+        self.turn_log = TurnLog()
         self.agent_state: Any = {}
         self.state_bytes = 0
         self.saying, self.sayings = "", 0
@@ -358,6 +360,12 @@ class Call:
                 self.saying, self.sayings = text[:MOST_LETTERS], self.sayings + 1
             case messages.Metric(name, value):
                 self._measurements.take(name, value)
+            case messages.TurnTimed(number, stages):
+                turn = self.turn_log.timed(number, stages)
+                if turn is not None:
+                    self._measurements.turn(turn)
+            case messages.ProviderTrouble(provider, sentence, fallback):
+                self._trouble(provider, sentence, fallback)
             case messages.Checkpoint(state):
                 self._checkpoint(state)
             case messages.Log(level, event, fields):
@@ -371,6 +379,17 @@ class Call:
             self.state_bytes = len(state)
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
             self.log.warning("checkpoint ignored", error=str(error))
+
+    def _trouble(self, provider: str, sentence: str, fallback: str | None) -> None:
+        trouble = self.turn_log.trouble(provider, sentence, fallback, time.time())
+        self._measurements.trouble(trouble)
+        if self._allowance.take():
+            self.log.warning(
+                "provider given up",
+                provider=trouble.provider,
+                problem=trouble.sentence,
+                fallback=trouble.fallback or "none",
+            )
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
         left_out = self._allowance.left_out

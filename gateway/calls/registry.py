@@ -18,6 +18,7 @@ from gateway.calls.call import Call, CallRules
 from gateway.calls.measurements import Measurements
 from gateway.calls.state import CallState, Plan
 from gateway.calls.transcript import Line
+from gateway.calls.turns import Trouble, TurnTime, weight
 from gateway.carriers.tokens import TokenBook, TokenBookFullError
 from gateway.farm.farm import Farm, NotReadyError
 
@@ -61,6 +62,8 @@ class CallView:
     saying: str
     sayings: int
     lines: tuple[Line, ...]
+    turns: tuple[TurnTime, ...]
+    troubles: tuple[Trouble, ...]
 
 
 def view(call: Call) -> CallView:
@@ -85,13 +88,16 @@ def view(call: Call) -> CallView:
         saying=call.saying,
         sayings=call.sayings,
         lines=tuple(call.lines),
+        turns=call.turn_log.turns,
+        troubles=call.turn_log.troubles,
     )
 
 
 def _weight(it: CallView) -> int:
-    """Return about how many bytes ``it`` takes: letters, and the state, unpacked."""
+    """Return about how many bytes ``it`` takes: letters, turns, and the state, unpacked."""
     letters = len(it.saying) + sum(len(line.text) for line in it.lines)
-    return 200 * (10 + len(it.lines)) + 4 * letters + 10 * it.state_bytes
+    told = 200 * (10 + len(it.lines)) + 4 * letters + weight(it.turns, it.troubles)
+    return told + 10 * it.state_bytes
 
 
 class Calls:

@@ -6,6 +6,7 @@ import typer
 
 from gateway.cli.configuration import AsJson, DataDir, settings
 from gateway.cli.output import as_json, duration, fail, note, table
+from gateway.cli.turn_table import turn_table
 
 Sid = Annotated[str, typer.Argument(help="The call's SID (CA...).", show_default=False)]
 
@@ -55,7 +56,7 @@ def calls(
 
 
 def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
-    """Show one call: what was said, and the agent's state.
+    """Show one call: what was said, how fast each turn was, and the agent's state.
 
     Example: callfarm show CA0123456789abcdef0123456789abcdef
     """
@@ -69,6 +70,12 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
         took = f"  [{line['reply_ms']:.0f} ms]" if line["reply_ms"] is not None else ""
         cut = " --" if line["interrupted"] else ""
         note(f"{line['at_ms'] / 1000:7.1f}  {line['role']:>6}  {line['text']}{cut}{took}")
+    for trouble in call["troubles"]:
+        then = f"; {trouble['fallback']} took over" if trouble["fallback"] else ""
+        note(f"trouble: {trouble['provider']}: {trouble['sentence']}{then}")
+    if call["turns"]:
+        note("\nturns: ms after the caller's last word, or after the first stage known")
+        table(*turn_table(call["turns"]))
     if call["agent_state"]:
         note(f"state: {call['agent_state']}")
 

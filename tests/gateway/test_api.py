@@ -12,6 +12,9 @@ from gateway.calls.registry import Calls
 from gateway.farm.farm import DeployError, Farm
 from gateway.farm.release import ReleaseView
 from gateway.operator_socket import OperatorApp
+from shared import messages
+from tests.gateway.calls.actors import SID, incoming, office
+from tests.virtual_time import virtual_time
 
 TOKEN = "a-token"
 VIEW = ReleaseView("abc", "live", True, True, 0, 1.0, ("echo:Echo",), 1.0, 2.0, 3, (), "")
@@ -85,6 +88,36 @@ ROUTES = [
     ("POST", "/api/calls/CA1/hangup"),
     ("POST", "/api/calls/CA1/transfer"),
 ]
+
+
+@virtual_time
+async def test_a_call_is_shown_with_its_turns_and_troubles_and_listed_without() -> None:
+    calls, farm = office()
+    calls.incoming(incoming())
+    call = calls.get(SID)
+    assert call is not None
+    call.frame(messages.encode(messages.TurnTimed(0, {"stt_final": 300.0, "first_sent": 304.0})))
+    call.frame(messages.encode(messages.ProviderTrouble("cartesia", "is away", "elevenlabs")))
+    app = Starlette(routes=Api(calls, cast("Farm", farm), TOKEN, {}).routes())
+    async with _client(OperatorApp(app)) as client:
+        shown = (await client.get(f"/api/calls/{SID}")).json()
+        (listed,) = (await client.get("/api/calls")).json()["calls"]
+    assert shown["turns"] == [
+        {
+            "number": 0,
+            "stages": {"stt_final": 300.0, "first_sent": 304.0},
+            "reply_ms": None,
+            "own_ms": 4.0,
+        }
+    ]
+    assert shown["troubles"][0] | {"at": 0} == {
+        "provider": "cartesia",
+        "sentence": "is away",
+        "fallback": "elevenlabs",
+        "at": 0,
+    }
+    assert not {"turns", "troubles", "lines"} & listed.keys()
+    farm.close()
 
 
 @pytest.mark.parametrize(("verb", "path"), ROUTES)

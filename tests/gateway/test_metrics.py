@@ -1,10 +1,12 @@
 from typing import Any, cast
 
 from gateway.calls.registry import Calls
+from gateway.calls.turns import Trouble
 from gateway.farm.farm import Farm
 from gateway.farm.release import ReleaseView
 from gateway.metrics import Metrics
-from tests.gateway.calls.actors import FakeFarm, incoming, office
+from shared import messages
+from tests.gateway.calls.actors import SID, FakeFarm, incoming, office
 from tests.virtual_time import virtual_time
 
 
@@ -37,6 +39,34 @@ async def test_every_release_is_shown_with_its_state_and_its_calls() -> None:
 async def test_several_gateways_fit_one_process() -> None:
     first, second = office(), office()
     assert _metrics(*first) == _metrics(*second)
+
+
+@virtual_time
+async def test_reply_times_and_own_times_are_histograms_in_seconds() -> None:
+    calls, farm = office()
+    calls.incoming(incoming())
+    call = calls.get(SID)
+    assert call is not None
+    times = {"caller_stopped": 100.0, "stt_final": 300.0, "first_sent": 304.0, "first_heard": 940.0}
+    call.frame(messages.encode(messages.TurnTimed(0, times)))
+    lines = _metrics(calls, farm)
+    assert 'callfarm_reply_seconds_bucket{le="0.8"} 0.0' in lines
+    assert 'callfarm_reply_seconds_bucket{le="1"} 1.0' in lines
+    assert "callfarm_reply_seconds_sum 0.84" in lines
+    assert 'callfarm_own_seconds_bucket{le="0.005"} 1.0' in lines
+    assert "callfarm_own_seconds_count 1.0" in lines
+    farm.close()
+
+
+@virtual_time
+async def test_providers_given_up_are_counted_with_who_took_over() -> None:
+    calls, farm = office()
+    calls.measurements.trouble(Trouble("cartesia", "is away", "elevenlabs", 1.0))
+    calls.measurements.trouble(Trouble("deepgram", "is away", None, 1.0))
+    lines = _metrics(calls, farm)
+    name = "callfarm_provider_troubles_total"
+    assert name + '{fallback="elevenlabs",provider="cartesia"} 1.0' in lines
+    assert name + '{fallback="",provider="deepgram"} 1.0' in lines
 
 
 @virtual_time

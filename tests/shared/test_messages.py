@@ -45,6 +45,9 @@ COMMANDS: list[messages.Command] = [
     messages.Speaking("Hello"),
     messages.Said("agent", "Hello", 20.0, 3.5, interrupted=True),
     messages.Said("caller", "Hi", 0.0),
+    messages.TurnTimed(3, {"stt_final": 1200.5, "first_sent": 1204.0}),
+    messages.ProviderTrouble("cartesia", "is out of credit", "elevenlabs"),
+    messages.ProviderTrouble("deepgram", "cannot be reached"),
     messages.Log("info", "booked", {"people": 4, "at": None, "list": [1, 2.5, "x", True]}),
     messages.Metric("turns", 3.0),
     messages.Beat(),
@@ -145,6 +148,8 @@ def test_arbitrary_bytes_are_read_or_refused_and_never_worse(frame: bytes) -> No
 @example([43, "info", "x", {"a": msgpack.Timestamp(2**40, 1)}])
 @example([42, "judge", "x", 1.0])
 @example([44, "n", 2**64 - 1])
+@example([48, 2**64 - 1, {"stt_final": 1e308}])
+@example([48, 1, {"stt_final": "soon"}])
 @example([10, "", "", "", "", "", "", {"a": 1}])
 @example([12, "name", "one too many"])
 def test_arbitrary_msgpack_is_read_or_refused_and_never_worse(value: object) -> None:

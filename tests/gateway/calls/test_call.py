@@ -486,6 +486,48 @@ async def test_a_transcript_keeps_what_was_said() -> None:
     stage.close()
 
 
+@virtual_time
+async def test_the_times_of_turns_are_kept_and_added_up_over_all_calls() -> None:
+    stage = Stage()
+    times = {"caller_stopped": 100.0, "stt_final": 300.0, "first_sent": 304.0}
+    stage.says(messages.TurnTimed(1, {**times, "magic": 1.0}))
+    stage.says(messages.TurnTimed(1, {"first_heard": 340.0}))
+    stage.says(messages.TurnTimed(2, {"magic": 1.0}))
+    (turn,) = stage.call.turn_log.turns
+    assert (turn.number, turn.reply_ms, turn.own_ms) == (1, 240.0, 4.0)
+    measured = stage.call._measurements
+    assert measured.reply.buckets[-1] == measured.own.buckets[-1] == ("+Inf", 1.0)
+    stage.close()
+
+
+@virtual_time
+async def test_a_provider_that_was_given_up_is_said_in_the_log_and_kept() -> None:
+    stage = Stage()
+    with capture_logs() as logs:
+        stage.says(messages.ProviderTrouble("cartesia", "is out of credit", "elevenlabs"))
+    (line,) = logs
+    assert (line["log_level"], line["provider"], line["fallback"]) == (
+        "warning",
+        "cartesia",
+        "elevenlabs",
+    )
+    (trouble,) = stage.call.turn_log.troubles
+    assert (trouble.provider, trouble.sentence) == ("cartesia", "is out of credit")
+    assert stage.call._measurements.troubles == {("cartesia", "elevenlabs"): 1}
+    stage.close()
+
+
+@virtual_time
+async def test_providers_in_trouble_without_end_do_not_flood_the_log() -> None:
+    stage = Stage()
+    with capture_logs() as logs:
+        for _ in range(BURST_LINES + 50):
+            stage.says(messages.ProviderTrouble("cartesia", "is away"))
+    assert len(logs) == BURST_LINES
+    assert stage.call._measurements.troubles == {("cartesia", ""): BURST_LINES + 50}
+    stage.close()
+
+
 # Any order -----------------------------------------------------------------------------------
 
 _values = st.recursive(
@@ -506,6 +548,8 @@ _commands = st.sampled_from(
         messages.Clear(),
         messages.Finished("ValueError: no"),
         messages.Running("a:A"),
+        messages.TurnTimed(1, {"stt_final": 1.0, "magic": 2.0}),
+        messages.ProviderTrouble("cartesia", "is away"),
         messages.Hello(99),
     ]
 ) | st.builds(messages.Log, st.text(max_size=9), st.text(max_size=3), _fields)

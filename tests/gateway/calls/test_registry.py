@@ -215,6 +215,22 @@ async def test_what_agents_say_and_keep_does_not_fill_the_memory_of_ended_calls(
 
 
 @virtual_time
+async def test_the_turns_of_ended_calls_count_as_what_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "MOST_REMEMBERED_BYTES", 100_000)
+    calls, farm = office()
+    for number in range(3):
+        calls.incoming(incoming(sid=_sid(number)))
+        call = calls.get(_sid(number))
+        assert call is not None
+        for turn in range(60):
+            call.frame(messages.encode(messages.TurnTimed(turn, {"stt_final": 1.0})))
+        _end(calls, farm, _sid(number))
+    assert [view.sid for view in calls.views()] == [_sid(2), _sid(1)]
+
+
+@virtual_time
 async def test_calls_in_progress_come_before_those_remembered() -> None:
     calls, farm = office()
     calls.incoming(incoming(sid=_sid(1)))
