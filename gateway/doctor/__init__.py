@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from gateway.doctor.accounts import check_api_token, check_providers, check_twilio
 from gateway.doctor.certificate import check_tls
-from gateway.doctor.engines import check_engines
+from gateway.doctor.engines import check_engines, check_receptionist
 from gateway.doctor.files import check_agents, check_data_dir, check_env_file
 from gateway.doctor.finding import Finding, Report, SettingRow, Status, fail
 from gateway.doctor.machine import (
@@ -41,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     check_twilio,
     check_api_token,
     check_providers,
+    check_receptionist,
     check_engines,
 )
 

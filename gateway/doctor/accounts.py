@@ -31,9 +31,9 @@ def check_twilio(settings: Settings) -> Iterator[Finding]:
 
 
 def check_providers(settings: Settings) -> Iterator[Finding]:
-    """Tell which hosted providers can be used."""
+    """Tell for which hosted providers there is a key."""
     keyed = [name for name in _PROVIDERS if getattr(settings, f"{name}_api_key") is not None]
-    yield ok("providers", f"keys for {', '.join(keyed)}" if keyed else "no key: offline engines")
+    yield ok("providers", f"keys for {', '.join(keyed)}" if keyed else "no key")
 
 
 def check_api_token(settings: Settings) -> Iterator[Finding]:
