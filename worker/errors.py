@@ -1,9 +1,11 @@
 """What can go wrong in a call process, as a tree.
 
-CallError                 ours: all of these
-├── RequestError          the gateway or the carrier did not do what was asked
-├── CallOverError         the caller is gone
-└── ProviderError         a speech or language provider failed
+CallError                     ours: all of these
+├── RequestError              the gateway or the carrier did not do what was asked
+├── CallOverError             the caller is gone
+└── ProviderError             a speech or language provider failed
+    ├── ProviderRefusedError  it said no: a key, a plan, a parameter. Asking again is no use
+    └── ProviderLostError     it cannot be reached, answers too late or too often with errors
 """
 
 
@@ -34,11 +36,33 @@ class CallOverError(CallError):
 
 
 class ProviderError(CallError):
-    """``provider`` failed; ``sentence`` says how and what to do."""
+    """``provider`` failed; ``sentence`` says how and what to do.
 
-    def __init__(self, provider: str, sentence: str) -> None:
-        self.provider, self.sentence = provider, sentence
-        super().__init__(provider, sentence)
+    ``status`` is the HTTP status, the WebSocket close code or the provider's own number where one
+    was given. No sentence holds a key or a caller's words.
+    """
+
+    def __init__(self, provider: str, sentence: str, status: int | None = None) -> None:
+        self.provider, self.sentence, self.status = provider, sentence, status
+        super().__init__(provider, sentence, status)
 
     def __str__(self) -> str:
         return f"{self.provider}: {self.sentence}"
+
+
+class ProviderRefusedError(ProviderError):
+    """The provider said no, and will say it again (400, 401, 402, 403, 404 …)."""
+
+
+class ProviderLostError(ProviderError):
+    """The provider was tried and could not be had; ``retry_after_s`` is what it asked for."""
+
+    def __init__(
+        self,
+        provider: str,
+        sentence: str,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(provider, sentence, status)
+        self.retry_after_s = retry_after_s

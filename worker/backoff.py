@@ -1,0 +1,66 @@
+"""When a lost connection is tried again, and when it is given up. Pure; the clock is given.
+
+    up ──lost──> try at once ──> 0.25 s ──> 0.5 s ──> 1 s ──> 2 s ──> given up
+     └──────────── up for `Retry.steady_s`: all is forgotten ────────────┘
+
+A connection that opens and dies at once is a failure like one that never opens: what counts is
+how long it stayed up.
+"""
+
+import random
+from dataclasses import dataclass
+
+from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How patient a call is with a provider. Times in seconds."""
+
+    tries: int = 5
+    """How often in a row it is tried again before it is given up."""
+
+    first_delay_s: float = 0.25
+    """Wait before the second of them (the first comes at once); doubles with each."""
+
+    longest_delay_s: float = 2.0
+    """Where it doubles no more. Every wait is up to a fifth shorter or longer."""
+
+    steady_s: float = 5.0
+    """A connection that was up for so long was a good one."""
+
+    open_s: float = 4.0
+    """How long an opening handshake may take."""
+
+    most_wait_s: float = 3.0
+    """A provider that asks for a longer pause (Retry-After) is given up: a caller waits."""
+
+
+class Backoff:
+    """The failures of one connection, in their order."""
+
+    def __init__(self, retry: Retry) -> None:
+        self._retry = retry
+        self._failures = 0
+
+    def failed(self, error: ProviderError, up_s: float) -> float | None:
+        """Return how long to wait before the next try, in seconds; ``None`` to give it up.
+
+        ``up_s`` is how long the connection had been open, 0 when it never was.
+        """
+        retry = self._retry
+        if up_s >= retry.steady_s:
+            self._failures = 0
+        self._failures += 1
+        if isinstance(error, ProviderRefusedError) or self._failures > retry.tries:
+            return None
+        delay = 0.0
+        if self._failures > 1:
+            delay = min(retry.longest_delay_s, retry.first_delay_s * 2 ** (self._failures - 2))
+            delay *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads calls, guards nothing
+        asked = error.retry_after_s if isinstance(error, ProviderLostError) else None
+        if asked is not None:
+            if asked > retry.most_wait_s:
+                return None
+            delay = max(delay, asked)
+        return delay
