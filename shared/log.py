@@ -26,6 +26,8 @@ _CONTROL = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
 }
 _TALKATIVE = (
+    "cartesia",
+    "deepgram",
     "httpx",
     "httpx2",
     "httpcore",

@@ -32,6 +32,9 @@ class Retry:
     open_s: float = 4.0
     """How long an opening handshake may take."""
 
+    start_s: float = 9.0
+    """How long the first connection may take, all its tries together: a caller hears nothing."""
+
     most_wait_s: float = 3.0
     """A provider that asks for a longer pause (Retry-After) is given up: a caller waits."""
 

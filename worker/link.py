@@ -55,7 +55,14 @@ class Link(Generic[Socket]):
         """Open the socket; return when it is open. Raises `ProviderError` when it is given up."""
         self._task = self._loop.create_task(self._run())
         try:
-            await asyncio.shield(self._first)
+            async with asyncio.timeout(self._retry.start_s):
+                await asyncio.shield(self._first)
+        except TimeoutError:
+            await self.aclose()
+            seconds = f"{self._retry.start_s:g}"
+            raise ProviderLostError(
+                self._provider, f"could not be reached within {seconds} s"
+            ) from None
         except BaseException:
             await self.aclose()
             raise

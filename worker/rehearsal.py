@@ -12,14 +12,21 @@ import asyncio
 import signal
 import sys
 import time
+from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from shared import messages
 from shared.audio import FRAME_BYTES, SILENT_FRAME
 from worker.agent import Agent
 from worker.call_info import CallInfo
+from worker.conversation import Conversation
+from worker.roles import with_colleagues
 from worker.session import Session
 from worker.voip import VoIP
+
+SOUND = bytes(range(0x20, 0xC0)) * 50
+"""A second of something loud, for the ears of an agent that does not greet."""
 
 _AFTER_SPEECH_FRAMES = 75  # 1.5 s of silence: enough for any endpoint
 
@@ -74,8 +81,16 @@ class StudioLine:
             self._session.call_audio(audio[start : start + FRAME_BYTES])
 
 
-def _with_stand_ins(agent: type[Agent], line: StudioLine) -> type[Agent]:
-    """Return the class with its providers' stand-ins, which tells ``line`` how far it has come."""
+class StudioConversation(Conversation):
+    """A conversation in which stand-ins serve, whoever is named, then or later in the call."""
+
+    def served(self, provider: Any) -> Any:
+        """Return what stands in for ``provider``."""
+        return super().served(provider).stand_in()
+
+
+def _watched(agent: type[Agent], line: StudioLine) -> type[Agent]:
+    """Return the class as one that tells ``line`` how far it has come."""
 
     async def on_start(self: Agent) -> None:
         line.began.set()
@@ -87,10 +102,6 @@ def _with_stand_ins(agent: type[Agent], line: StudioLine) -> type[Agent]:
         "__doc__": agent.__doc__,
         "on_start": on_start,
     }
-    if agent.stt is not None:
-        changes["stt"] = agent.stt.stand_in()
-    if agent.tts is not None:
-        changes["tts"] = agent.tts.stand_in()
     return type(agent.__name__, (agent,), changes)
 
 
@@ -98,29 +109,32 @@ async def _perform(agent_class: type[Agent], release: str) -> None:
     line = StudioLine()
     info = CallInfo("CA" + "0" * 32, release=release)
     call = VoIP(line, info, time.monotonic, rehearsal=True)
-    session = Session(_with_stand_ins(agent_class, line)(), call, time.monotonic)
+    agent = _watched(agent_class, line)()
+    session = Session(agent, call, time.monotonic, StudioConversation)
     line.connect(call, session)
     async with asyncio.TaskGroup() as group:
         living = group.create_task(session.run())
-        script = group.create_task(_script(line, greets=agent_class.greeting is not None))
+        script = group.create_task(_script(line, session.conversation))
         await asyncio.wait([living, script], return_when=asyncio.FIRST_COMPLETED)
         if living.done():
             script.cancel()
             await living
 
 
-async def _script(line: StudioLine, greets: bool) -> None:
+async def _script(line: StudioLine, conversation: Conversation) -> None:
     """Ring, open the stream, let the agent greet, say something to it, press a key, end."""
     line.event(messages.StreamStarted("MZ" + "0" * 32, {}))
     line.audio(SILENT_FRAME)
     # An agent that never comes to its start would never answer: it has no limit but the template's.
     await line.began.wait()
+    conversation.office.rehearse()
     await _give_time(line.started, line.finished)
-    if greets:
-        await line.spoke.wait()
-        # The agent's own greeting is the one speech at hand: let its ears work on it.
-        line.spoke.clear()
-        line.audio(bytes(line.played) + SILENT_FRAME * _AFTER_SPEECH_FRAMES)
+    if conversation.manners.greeting is not None:
+        await _first(line.spoke, line.finished)
+    # The agent's own greeting is the speech at hand: let its ears work on it.
+    line.spoke.clear()
+    line.audio((bytes(line.played) or SOUND) + SILENT_FRAME * _AFTER_SPEECH_FRAMES)
+    if conversation.agent.stt is not None:
         # A turn is given time to pass; an agent that has nothing to say is no failure.
         await _give_time(line.spoke, line.finished)
     line.event(messages.Dtmf("1"))
@@ -128,12 +142,21 @@ async def _script(line: StudioLine, greets: bool) -> None:
     line.event(messages.CallEnded("rehearsal", 5.0))
 
 
+async def _first(*events: asyncio.Event) -> None:
+    """Return when one of the events has come."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
 async def _give_time(*events: asyncio.Event) -> None:
     """Return when one of the events has come, or after a second."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await _first(*events)
 
 
 def print_tasks(loop: asyncio.AbstractEventLoop) -> None:
@@ -151,7 +174,7 @@ def rehearse(agents: list[type[Agent]], release: str) -> None:
         # A dump of the thread shows a loop that waits; what it waits for, only the tasks know.
         before = signal.signal(signal.SIGUSR1, lambda *_: print_tasks(runner.get_loop()))
         try:
-            for agent in agents:
+            for agent in dict.fromkeys(chain.from_iterable(map(with_colleagues, agents))):
                 runner.run(_perform(agent, release))
         finally:
             signal.signal(signal.SIGUSR1, before)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from worker import roles
 from worker.agent import Agent
 
 ROUTES = "routes.toml"
@@ -168,7 +169,5 @@ def load(release: str, folder: Path, override: str | None) -> LoadedRelease:
     routes = read_routes(folder, override)
     agents = {name: find_agent(name) for name in routes.agents()}
     for agent in agents.values():
-        for provider in (agent.stt, agent.tts):
-            if provider is not None:
-                provider.prepare()
+        roles.prepare(agent)
     return LoadedRelease(release, routes, agents)

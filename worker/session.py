@@ -1,10 +1,10 @@
-"""One call's participants, wired: line, ears, agent, voice.
+"""One call's life, from ringing to the end.
 
-The session decides who acts on what; it holds no audio and knows no provider. Events of the line
-come in on the loop's thread and are handed on at once; what an agent does about them runs in
-tasks of one group, so that a hook's failure ends the call and nothing is orphaned.
+    ringing ──> (ears, mind and voice connect; the greeting is made) ──> stream ──> turns ──> ended
 
-    ringing ──> (ears and voice connect, greeting is made) ──> stream ──> turns ──> ended
+The session owns the tasks. An event of the line comes in on the loop's thread and is handed on at
+once; what an agent does about it runs in tasks of one group, so that a hook's failure ends the call
+and nothing is orphaned. Who hears, thinks and speaks is `worker.conversation`'s business.
 """
 
 import asyncio
@@ -14,12 +14,9 @@ from typing import Any
 import msgpack
 
 from shared import messages
-from shared.audio import ms_of_bytes
 from worker.agent import Agent
+from worker.conversation import Conversation
 from worker.errors import CallOverError
-from worker.message import Message
-from worker.speaker import Speaker, Spoken
-from worker.stt import STT, STTSession
 from worker.voip import VoIP
 
 TURNS_SECONDS = 2.0
@@ -33,21 +30,29 @@ ENDED_SECONDS = 5.0
 
 
 class Session:
-    """Runs one agent on one call. A `VoIPListener`, an ``STTListener`` and the agent's `Voice`."""
+    """Runs one agent on one call. A `VoIPListener`.
 
-    def __init__(self, agent: Agent, call: VoIP, clock: Callable[[], float]) -> None:
-        self._agent, self._call, self._now = agent, call, clock
-        self._speaker = Speaker(call, clock)
-        self._ears: STTSession | None = None
-        self._wants_audio = type(agent).on_audio is not Agent.on_audio
-        self._utterances: asyncio.Queue[Message[str] | None] = asyncio.Queue()
+    ``conversation`` is the class of its participants: `worker.testing` has one of its own.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        call: VoIP,
+        clock: Callable[[], float],
+        conversation: type[Conversation] = Conversation,
+    ) -> None:
+        self._call = call
         self._streaming = asyncio.Event()
         self._ended = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._early: list[Coroutine[Any, Any, None]] | None = []
-        self._heard_bytes = 0
-        self._turn_at: float | None = None
-        agent.attach(call, self)
+        self._kept: bytes | None = None
+        self.conversation = conversation(agent, call, clock, self._spawn)
+
+    @property
+    def _agent(self) -> Agent:
+        return self.conversation.agent
 
     async def run(self) -> None:
         """Live the call from ringing to its end. Raises what a hook raises."""
@@ -67,49 +72,23 @@ class Session:
             pass
         finally:
             self._tasks = None
-            await self._close()
+            await self.conversation.aclose()
+        # A tool that was to finish may have done so after the last hook.
+        self._checkpoint(changed=True)
 
     async def _converse(self) -> None:
-        greeting = await self._get_ready()
+        await self.conversation.get_ready()
         await self._streaming.wait()
-        self._spawn(self._greet(greeting))
+        self.conversation.begin()
         self._spawn(self._agent.on_start())
-        while (message := await self._utterances.get()) is not None:
-            await self._agent.inference(message)
-            self._checkpoint()
+        await self.conversation.agenda.work(self._checkpoint)
 
     async def _finish_turns(self, conversation: asyncio.Task[None]) -> None:
         """Let the agent act on what was said before the caller hung up: "yes, book it", click."""
         if self._streaming.is_set():
-            self._utterances.put_nowait(None)
+            self.conversation.agenda.close()
             await asyncio.wait([conversation], timeout=TURNS_SECONDS)
         conversation.cancel()
-
-    async def _get_ready(self) -> list[bytes]:
-        """Connect ears and voice at once, and make the greeting while the phone rings."""
-        agent = self._agent
-        async with asyncio.TaskGroup() as group:
-            if agent.stt is not None:
-                group.create_task(self._listen(agent.stt))
-            if agent.tts is not None:
-                group.create_task(self._speaker.connect(agent.tts))
-            group.create_task(agent.on_ringing())
-        if agent.tts is None or agent.greeting is None:
-            return []
-        return await self._speaker.prepare(agent.greeting)
-
-    async def _listen(self, stt: STT) -> None:
-        self._ears = await stt.connect(self)
-
-    async def _greet(self, audio: list[bytes]) -> None:
-        greeting = self._agent.greeting
-        if greeting is not None and audio:
-            self._record(await self._speaker.play_prepared(greeting, audio, interruptible=True))
-
-    async def _close(self) -> None:
-        await self._speaker.aclose()
-        if self._ears is not None:
-            await self._ears.aclose()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self._tasks is None and self._early is not None:
@@ -126,45 +105,29 @@ class Session:
         for work in early:
             self._spawn(work)
 
-    # The agent's voice -----------------------------------------------------------------------
-
-    async def say(self, text: str, interruptible: bool) -> str:
-        """Speak; what was heard goes into the transcript and is returned."""
-        turn_at, self._turn_at = self._turn_at, None
-        spoken = await self._speaker.say(text, interruptible)
-        self._record(spoken, turn_at)
-        return spoken.text
-
-    def _record(self, spoken: Spoken, turn_at: float | None = None) -> None:
-        if not spoken.text and not spoken.interrupted:
+    def _checkpoint(self, *, changed: bool = False) -> None:
+        """Hand the agent's state to the gateway, or only if it has ``changed`` since."""
+        try:
+            state = msgpack.packb(self._agent.state, default=str)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            if not changed:
+                why = f"{type(error).__name__}: {error}"
+                self._call.log("state not saved: it must be plain values", "warning", why=why)
             return
-        reply_ms = None
-        if turn_at is not None and spoken.first_audio_at is not None:
-            reply_ms = (spoken.first_audio_at - turn_at) * 1000
-        self._call.tell(
-            messages.Said("agent", spoken.text, self._at_ms(), reply_ms, spoken.interrupted)
-        )
-
-    def _checkpoint(self) -> None:
-        state = msgpack.packb(self._agent.state, default=str)
+        if changed and state == self._kept:
+            return
+        self._kept = state
         if len(state) > MOST_STATE:
             self._call.log("state not saved: it is over 500 kB", "warning", bytes=len(state))
             return
         self._call.tell(messages.Checkpoint(state))
 
-    def _at_ms(self) -> float:
-        return ms_of_bytes(self._heard_bytes)
-
     # What the line says ----------------------------------------------------------------------
 
     def call_audio(self, audio: bytes) -> None:
         """Hand the caller's audio to whoever listens."""
-        self._heard_bytes += len(audio)
         try:
-            if self._ears is not None:
-                self._ears.post(audio)
-            if self._wants_audio:
-                self._agent.on_audio(audio)
+            self.conversation.audio(audio)
         except Exception as error:
             self._spawn(_raise(error))
 
@@ -173,10 +136,13 @@ class Session:
         match event:
             case messages.StreamStarted():
                 if self._streaming.is_set():
+                    self.conversation.speaker.stream_opened()
                     self._spawn(self._agent.on_start())
                 self._streaming.set()
+            case messages.StreamStopped():
+                self.conversation.speaker.stream_closed()
             case messages.Dtmf(digit):
-                self._spawn(self._agent.on_dtmf(digit))
+                self.conversation.key(digit)
             case messages.CallStatus(status):
                 self._spawn(self._agent.on_status(status))
             case messages.AnsweredBy(verdict):
@@ -186,26 +152,8 @@ class Session:
             case messages.RecordingChanged(sid, status, url):
                 self._spawn(self._agent.on_carrier_recording(sid, status, url))
             case messages.CallEnded():
+                self.conversation.close()
                 self._ended.set()
-
-    # What the ears say -----------------------------------------------------------------------
-
-    def speech_started(self) -> None:
-        """The caller speaks: the agent stops, at once."""
-        self._speaker.interrupt()
-
-    def transcript(self, message: Message[str]) -> None:
-        """A finished utterance is the agent's next turn."""
-        if not message.done:
-            return
-        self._turn_at = self._now()
-        if message.data:
-            self._call.tell(messages.Said("caller", message.data, self._at_ms()))
-        self._utterances.put_nowait(message)
-
-    def failed(self, error: Exception) -> None:
-        """The ears are lost: the call cannot go on."""
-        self._spawn(_raise(error))
 
 
 class _OverError(Exception):

@@ -1,182 +1,289 @@
-"""The agent's voice: utterances in order, sent ahead of real time, cut when interrupted.
+"""The agent's voice: has utterances made clause by clause, and heard, paused or given up.
 
-    say ──> waits for the one before ──> text to TTS ──> audio to the line ──> mark played: heard
-                                              └─ interrupt: TTS aborted, line cleared, text cut
+    begin ──> feed, feed, finish ──> clauses ──> TTS ──> audio ──> playout ──> line
+                                                  └──── commit: aborted
 
-It keeps what was *heard*: the text of an interrupted utterance ends where the caller's phone did.
+Text is posted as it comes. An utterance that begins before there is a stream (the greeting) or
+before it is certain to be wanted (``held``) is made all the same, and kept until then.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from uuid import UUID, uuid4
+from collections.abc import AsyncIterable, Callable, Sequence
+from uuid import UUID
 
-from shared import messages
-from shared.audio import bytes_of_ms
+from shared.turn_stages import Stage
 from worker.errors import ProviderError
 from worker.message import Message
-from worker.tts import TTS, TTSSession
-from worker.voip import VoIP, heard_text
-
-LETTER_MS = 65.0
-"""How long a letter takes to say, about: for the length of speech that was never made whole."""
-
-
-@dataclass(slots=True)
-class _Utterance:
-    text: str
-    interruptible: bool
-    start: int
-    uuid: UUID = field(default_factory=uuid4)
-    size: int = 0
-    whole: bool = False
-    cut_at: int | None = None
-    first_audio_at: float | None = None
-    synthesised: asyncio.Event = field(default_factory=asyncio.Event)
-    error: Exception | None = None
-
-    def bytes_when_whole(self) -> int:
-        """Return how much audio the whole text is: known, or estimated when it was cut before."""
-        if self.whole:
-            return self.size
-        return max(self.size + 1, bytes_of_ms(LETTER_MS * len(self.text)))
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """What became of an utterance: the words heard, and whether it was cut short.
-
-    ``first_audio_at`` is when its first audio went to the line, on the call's clock.
-    """
-
-    text: str
-    interrupted: bool
-    first_audio_at: float | None = None
+from worker.playout import Playout, Stopwatch
+from worker.tts import TTS, Timing, TTSSession
+from worker.utterance import Spoken, Utterance
+from worker.voip import VoIP
 
 
 class Speaker:
-    """Speaks on one call. A listener of its TTS session."""
+    """Speaks on one call, with one voice at a time.
 
-    def __init__(self, call: VoIP, clock: Callable[[], float]) -> None:
-        self._call, self._now = call, clock
+    ``changed`` is called whenever the answer of `audible` or `protected` may have changed.
+    """
+
+    def __init__(
+        self,
+        call: VoIP,
+        clock: Callable[[], float],
+        stopwatch: Stopwatch,
+        changed: Callable[[], None],
+    ) -> None:
+        self._call, self._stopwatch, self._changed = call, stopwatch, changed
+        self._playout = Playout(call, clock, stopwatch, changed, self._over)
         self._session: TTSSession | None = None
-        self._turn = asyncio.Lock()
-        self._posting: _Utterance | None = None
-        self._playing: list[_Utterance] = []
-        self._prepared: list[bytes] | None = None
+        self._voice = _Voice(self)
+        self._open: dict[UUID, Utterance] = {}
+        """Utterances whose audio is not whole."""
         self._lost: ProviderError | None = None
+
+    # The voice -----------------------------------------------------------------------------
 
     async def connect(self, tts: TTS) -> None:
         """Open the voice. Raises what the provider raises."""
-        self._session = await tts.connect(self)
+        self._session, self._voice = await self._open_voice(tts)
+        self._lost = None
+
+    async def _open_voice(self, tts: TTS) -> "tuple[TTSSession, _Voice]":
+        voice = _Voice(self)
+        return await tts.connect(voice), voice
+
+    async def swap(self, tts: TTS) -> None:
+        """Speak with another voice from the next utterance on; what is being made is cut short.
+
+        Raises what the provider raises; the voice before then stays.
+        """
+        opened = await self._open_voice(tts)
+        old, self._voice.speaker = self._session, None
+        (self._session, self._voice), self._lost = opened, None
+        for utterance in list(self._open.values()):
+            if old is not None:
+                old.abort(utterance.speech.uuid)
+            utterance.speech.cut_short()
+            self._made(utterance)
+        if old is not None:
+            await old.aclose()
 
     async def aclose(self) -> None:
-        """Close the voice."""
+        """Close the voice; nobody waits for an utterance after that."""
+        self.give_up()
         if self._session is not None:
-            await self._session.aclose()
-            self._session = None
+            session, self._session = self._session, None
+            await session.aclose()
 
-    async def prepare(self, text: str) -> list[bytes]:
-        """Synthesise ``text`` before there is a stream, for `play_prepared`."""
-        self._prepared = []
-        try:
-            await self._synthesise(_Utterance(text, interruptible=False, start=0))
-            return self._prepared
-        finally:
-            self._prepared = None
+    # Speaking ------------------------------------------------------------------------------
 
-    async def play_prepared(self, text: str, audio: list[bytes], interruptible: bool) -> Spoken:
-        """Play what `prepare` made, and wait until it was heard."""
-        utterance = _Utterance(text, interruptible, self._call.sent, first_audio_at=self._now())
-        self._call.tell(messages.Speaking(text))
-        for piece in audio:
-            self._call.play(piece)
-            utterance.size += len(piece)
-        utterance.whole = True
-        self._playing.append(utterance)
-        return await self._heard(utterance)
+    def begin(
+        self, *, interruptible: bool = True, held: bool = False, reply: bool = False
+    ) -> Utterance:
+        """Begin an utterance, behind those that are to be heard; ``reply`` if it is a turn's."""
+        utterance = Utterance(self._post, interruptible=interruptible, held=held, reply=reply)
+        if not held:
+            self._playout.add(utterance)
+        return utterance
 
-    async def say(self, text: str, interruptible: bool) -> Spoken:
-        """Speak ``text`` after what is being spoken; return when it was heard or cut."""
-        if not text.strip() or self._call.over:
+    async def say(
+        self, text: str | AsyncIterable[str], interruptible: bool, *, reply: bool = False
+    ) -> Spoken:
+        """Speak after what is being spoken; return when it was heard or cut."""
+        if self._call.over or (isinstance(text, str) and not text.strip()):
             return Spoken("", interrupted=False)
-        async with self._turn:
-            utterance = _Utterance(text, interruptible, self._call.sent)
-            self._playing.append(utterance)
-            try:
-                await self._synthesise(utterance)
-            except BaseException:
-                self._playing.remove(utterance)
-                raise
-        return await self._heard(utterance)
+        utterance = self.begin(interruptible=interruptible, reply=reply)
+        try:
+            if isinstance(text, str):
+                utterance.feed(text)
+            else:
+                await utterance.follow(text)
+            utterance.finish()
+            return await utterance.heard()
+        except BaseException:
+            self.drop(utterance)
+            raise
 
-    def interrupt(self) -> bool:
-        """The caller speaks: stop what may be stopped; tell whether anything was."""
-        speaking = bool(self._call.speaking_ms) or self._posting is not None
-        if not speaking or not self._playing or not all(u.interruptible for u in self._playing):
-            return False
-        if self._session is not None and self._posting is not None:
-            self._session.abort(self._posting.uuid)
-        heard = self._call.heard
-        self._call.clear()
-        for utterance in self._playing:
-            utterance.cut_at = heard
-            utterance.synthesised.set()
-        return True
+    def release(self, utterance: Utterance) -> None:
+        """Let a held utterance be heard, behind the others."""
+        if utterance.held and not utterance.ended.done():
+            utterance.held = False
+            self._playout.add(utterance)
 
-    async def _synthesise(self, utterance: _Utterance) -> None:
+    def drop(self, utterance: Utterance) -> None:
+        """Forget an utterance; what of it was heard stays heard."""
+        if utterance.ended.done():
+            return
+        if utterance.first_audio_at is not None:
+            self._playout.cut_out(utterance)
+        else:
+            self._playout.end(utterance)
+
+    def _post(self, utterance: Utterance, clause: str, done: bool) -> None:
+        if utterance.ended.done() or utterance.speech.cut:
+            return
         if self._session is None:
             raise RuntimeError("this agent has no voice: set tts on its class")
         if self._lost is not None:
-            raise self._lost
-        self._posting = utterance
-        try:
-            self._session.post(Message(utterance.uuid, utterance.text))
-            await utterance.synthesised.wait()
-        finally:
-            self._posting = None
-        if utterance.error is not None:
-            raise utterance.error
+            self._fail(utterance, self._lost)
+            return
+        speech = utterance.speech
+        if utterance.is_reply and clause.strip():
+            self._stopwatch.reached(Stage.FIRST_CLAUSE)
+        speech.post(clause)
+        speech.text_complete = done
+        if done and not speech.text.strip():
+            self._made(utterance)
+            return
+        self._open[speech.uuid] = utterance
+        self._session.post(Message(speech.uuid, clause, done))
 
-    async def _heard(self, utterance: _Utterance) -> Spoken:
-        try:
-            complete = utterance.cut_at is None and await self._call.mark()
-        finally:
-            self._playing.remove(utterance)
-        if complete:
-            return Spoken(
-                utterance.text, interrupted=False, first_audio_at=utterance.first_audio_at
-            )
-        stop = utterance.cut_at if utterance.cut_at is not None else self._call.heard
-        heard = min(max(0, stop - utterance.start), utterance.size)
-        whole = utterance.bytes_when_whole()
-        words = heard_text(utterance.text, heard, whole)
-        return Spoken(words, interrupted=heard < whole, first_audio_at=utterance.first_audio_at)
+    # Who is heard --------------------------------------------------------------------------
 
-    # What the TTS session says -------------------------------------------------------------
+    @property
+    def audible(self) -> bool:
+        """Whether something said is on the line and not heard to its end."""
+        return self._playout.audible
+
+    @property
+    def protected(self) -> bool:
+        """Whether what is on the line must not be interrupted."""
+        return self._playout.protected
+
+    @property
+    def left_ms(self) -> float | None:
+        """How much of what is said is unheard, made or not, in ms; ``None`` when nothing is."""
+        return self._playout.left_ms if self.audible else None
+
+    @property
+    def paused(self) -> bool:
+        """Whether speech is held back, since the caller makes a sound."""
+        return self._playout.paused
+
+    def protect(self) -> None:
+        """What is to be heard now is heard to its end."""
+        for utterance in self._playout:
+            utterance.speech.interruptible = False
+        self.resume()
+        self._changed()
+
+    async def silent(self) -> None:
+        """Return when everything to be heard was heard or cut."""
+        while waiting := [utterance.ended for utterance in self._playout]:
+            await asyncio.wait(waiting)
+
+    # Barge-in ------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Take back what is not heard yet, and keep it; nothing that may not be interrupted."""
+        if self.paused or not self.audible or self.protected:
+            return
+        self._stopwatch.reached(Stage.PAUSED)
+        self._playout.paused = True
+        self._playout.take_back()
+        self._stopwatch.reached(Stage.CLEARED)
+
+    def resume(self) -> None:
+        """Go on at the word where it was cut."""
+        if self.paused:
+            self._stopwatch.reached(Stage.RESUMED)
+            self._playout.paused = False
+            self._playout.pump()
+
+    def commit(self) -> None:
+        """Give up everything that may be: it ends with what was heard. The rest is said."""
+        given_up = [it for it in self._playout if it.speech.interruptible]
+        if given_up:
+            self._stopwatch.reached(Stage.COMMITTED)
+        if not self.paused and any(it.first_audio_at is not None for it in given_up):
+            self._stopwatch.reached(Stage.PAUSED)
+            self._playout.take_back()
+            self._stopwatch.reached(Stage.CLEARED)
+        self._playout.hear()
+        self._playout.paused = False
+        for utterance in given_up:
+            self._playout.end(utterance)
+        self._playout.pump()
+
+    # The line ------------------------------------------------------------------------------
+
+    def stream_opened(self) -> None:
+        """There is a line to the caller, empty: say what waits, or go on."""
+        self._playout.pump()
+
+    def stream_closed(self) -> None:
+        """The line is gone; another may come."""
+        self._playout.stream_closed()
+
+    def give_up(self) -> None:
+        """Nothing can be heard any more."""
+        self._playout.hear()
+        for utterance in [*self._playout, *self._open.values()]:
+            self._playout.end(utterance)
+
+    # What the TTS session says ---------------------------------------------------------------
 
     def audio(self, message: Message[bytes]) -> None:
-        """Send audio of the current utterance on; late audio of another is dropped."""
-        utterance = self._posting
-        if utterance is None or message.uuid != utterance.uuid or utterance.cut_at is not None:
+        """Audio of an open utterance; late audio of another is dropped."""
+        utterance = self._open.get(message.uuid)
+        if utterance is None:
             return
         if message.data:
-            if utterance.first_audio_at is None:
-                utterance.first_audio_at = self._now()
-                if self._prepared is None:
-                    self._call.tell(messages.Speaking(utterance.text))
-            utterance.size += len(message.data)
-            if self._prepared is not None:
-                self._prepared.append(message.data)
-            else:
-                self._call.play(message.data)
+            if utterance.is_reply:
+                self._stopwatch.reached(Stage.FIRST_AUDIO)
+            utterance.speech.audio += message.data
         if message.done:
-            utterance.whole = True
-            utterance.synthesised.set()
+            self._made(utterance)
+        else:
+            self._playout.pump()
+
+    def timed(self, uuid: UUID, timings: Sequence[Timing]) -> None:
+        """Timings of an open utterance."""
+        utterance = self._open.get(uuid)
+        if utterance is not None:
+            utterance.speech.time(timings)
 
     def failed(self, error: Exception) -> None:
-        """The voice is lost: the utterance that waits for it fails, or else the next one."""
+        """The voice is lost: what it was to say fails, and whatever comes next."""
         self._lost = error if isinstance(error, ProviderError) else ProviderError("tts", str(error))
-        if self._posting is not None:
-            self._posting.error = self._lost
-            self._posting.synthesised.set()
+        for utterance in list(self._open.values()):
+            self._fail(utterance, self._lost)
+
+    def _fail(self, utterance: Utterance, error: ProviderError) -> None:
+        self._open.pop(utterance.speech.uuid, None)
+        utterance.fail(error)
+        self._playout.end(utterance)
+
+    def _made(self, utterance: Utterance) -> None:
+        """All of its audio is there."""
+        self._open.pop(utterance.speech.uuid, None)
+        utterance.speech.whole = True
+        self._playout.pump()
+
+    def _over(self, utterance: Utterance) -> None:
+        """It ended: what is not made yet is not wanted."""
+        uuid = utterance.speech.uuid
+        if self._open.pop(uuid, None) is not None and self._session is not None:
+            self._session.abort(uuid)
+
+
+class _Voice:
+    """Listens to one TTS session, for as long as that is the call's voice."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self.speaker: Speaker | None = speaker
+
+    def audio(self, message: Message[bytes]) -> None:
+        """Pass audio on."""
+        if self.speaker is not None:
+            self.speaker.audio(message)
+
+    def timed(self, uuid: UUID, timings: Sequence[Timing]) -> None:
+        """Pass timings on."""
+        if self.speaker is not None:
+            self.speaker.timed(uuid, timings)
+
+    def failed(self, error: Exception) -> None:
+        """Pass a loss on."""
+        if self.speaker is not None:
+            self.speaker.failed(error)

@@ -5,7 +5,7 @@ of the stream, so it is the one place that knows what the caller has heard.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from shared import messages
@@ -60,6 +60,8 @@ class VoIP:
         self.info = info
         self.rehearsal = rehearsal
         self.streaming = False
+        self.leaving = False
+        """The call was hung up or transferred: the line is about to go, nothing more is heard."""
         self._line, self._now = line, clock
         self._network_ms = network_ms
         self._playback = PlaybackClock(network_ms)
@@ -67,6 +69,8 @@ class VoIP:
         self._requests: dict[int, asyncio.Future[None]] = {}
         self._number = 0
         self._over: str | None = None
+        self.farewell: Callable[[], Awaitable[None]] | None = None
+        """Lets what is still to be said be said, before the line is left."""
 
     # Speech ------------------------------------------------------------------------------
 
@@ -126,7 +130,9 @@ class VoIP:
         return self._playback.remaining_ms(self._now())
 
     async def last_words(self) -> None:
-        """Return when everything played so far was heard, cleared, or is overdue."""
+        """Return when everything said so far was heard, cut, or is overdue."""
+        if self.farewell is not None and self.streaming:
+            await self.farewell()
         if self.streaming and self.speaking_ms:
             limit = self.speaking_ms / 1000 + LAST_WORDS_SECONDS
             await asyncio.wait([self.mark()], timeout=limit)
@@ -137,6 +143,7 @@ class VoIP:
         """End the call once the last words were heard. Raises `RequestError`."""
         await self.last_words()
         await self._request(messages.HangUp)
+        self.leaving = True
 
     async def transfer(self, to: str) -> None:
         """Connect the caller with ``to`` once the last words were heard.
@@ -146,6 +153,7 @@ class VoIP:
         """
         await self.last_words()
         await self._request(messages.Transfer, to)
+        self.leaving = True
 
     async def send_digits(self, digits: str) -> None:
         """Press keys (``0-9 A-D * #``, ``w`` waits 0.5 s, ``W`` 1 s). Raises `RequestError`."""
@@ -206,11 +214,12 @@ class VoIP:
         """Take what concerns the line itself out of an event, before the listener sees it."""
         match event:
             case messages.StreamStarted():
-                self.streaming = True
+                self.streaming, self.leaving = True, False
                 self._forget_marks()
                 self._playback = PlaybackClock(self._network_ms)
             case messages.StreamStopped():
                 self.streaming = False
+                self._playback.clear(self._now())
                 self._forget_marks()
             case messages.MarkPlayed(name):
                 self._mark_played(name)
@@ -249,19 +258,3 @@ class VoIP:
         for future in self._requests.values():
             if not future.done():
                 future.set_exception(CallOverError(reason))
-
-
-def heard_text(text: str, heard_ms: float, whole_ms: float) -> str:
-    """Return the words of ``text`` that fit into the part of its audio that was heard.
-
-    Without word times the audio is taken to be spread evenly over the letters.
-    """
-    if whole_ms <= 0 or heard_ms <= 0:
-        return ""
-    if heard_ms >= whole_ms:
-        return text
-    letters = heard_ms / whole_ms * len(text)
-    cut = text[: int(letters)]
-    if len(cut) < len(text) and text[len(cut) : len(cut) + 1] != " ":
-        cut = cut[: cut.rfind(" ")] if " " in cut else ""
-    return cut.rstrip()

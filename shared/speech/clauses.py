@@ -13,8 +13,12 @@ LONGEST = 100
 
 _SENTENCE_END = re.compile(r"[.!?…;:]+[\"'”’)\]]*(?=\s)|\n")
 _COMMA = re.compile(r"[,–—](?=\s)")
-_ABBREVIATION = re.compile(r"\b[^\W\d_]{1,3}\.\Z")
-"""A full stop after up to three letters may be one of "Mr." or "No.": not an end."""
+_ABBREVIATION = re.compile(
+    r"\b(?:[^\W\d_]|mrs?|ms|mme|dr|prof|hr|fr|sra?|jr|st|nos?|nr|vs|etc|ca|bzw|inc|ltd|co|corp|tel|str"
+    r"|ave|rd|apt|dept|ext|approx|min|max|incl)\.\Z",
+    re.IGNORECASE,
+)
+"""A full stop after a letter, or after one of these, is no end: "Mr.", "No.", "p.m."."""
 
 
 def speakable(text: str) -> str:
@@ -31,30 +35,45 @@ def _is_hidden(character: str) -> bool:
 
 
 class Clauses:
-    """Collects text and gives out pieces of at most `LONGEST` characters, in order."""
+    """Collects text and gives out pieces of at most `LONGEST` characters, in order.
 
-    def __init__(self) -> None:
+    ``verbatim`` pieces keep their spaces, so that put together they are the text. The very first
+    piece may end at a comma already after ``eager`` characters: the sooner it is spoken the better.
+    """
+
+    def __init__(self, *, verbatim: bool = False, eager: int | None = None) -> None:
         self._rest = ""
+        self._verbatim, self._eager = verbatim, eager
 
     def feed(self, text: str) -> list[str]:
         """Return the pieces that are complete with ``text``."""
         self._rest += speakable(text)
         pieces = []
         while (end := self._end()) is not None:
-            pieces.append(self._rest[:end].strip())
-            self._rest = self._rest[end:].lstrip(" ")
+            if self._verbatim:
+                end += len(self._rest[end:]) - len(self._rest[end:].lstrip())
+            piece, self._rest = self._rest[:end], self._rest[end:]
+            if not self._verbatim:
+                piece, self._rest = piece.strip(), self._rest.lstrip(" ")
+            if piece.strip():
+                self._eager = None
+            pieces.append(piece)
         return [piece for piece in pieces if piece]
 
     def flush(self) -> list[str]:
         """Return what is left, as if a sentence ended here."""
-        pieces = self.feed("\n")
-        self._rest = ""
-        return pieces
+        pieces = [] if self._verbatim else self.feed("\n")
+        rest, self._rest = self._rest, ""
+        return [rest] if self._verbatim and rest else pieces
 
     def _end(self) -> int | None:
         for match in _SENTENCE_END.finditer(self._rest, 0, LONGEST + 2):
             if not _ABBREVIATION.search(self._rest[: match.end()]):
                 return match.end()
+        if self._eager is not None:
+            comma = _COMMA.search(self._rest, self._eager, LONGEST)
+            if comma:
+                return comma.end()
         if len(self._rest) <= LONGEST:
             return None
         return self._cut()

@@ -76,6 +76,7 @@ class EndReason(Enum):
 
     SILENCE = "silence"
     TOO_LONG = "too long"
+    ASKED = "asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,10 @@ class Endpointing:
         if self._is_speaking:
             return self._speaking(is_loud)
         return self._quiet(is_loud, level_dbfs, began)
+
+    def end(self) -> SpeechEnded | None:
+        """End the utterance here, if there is one: somebody else has had enough of it."""
+        return self._end(EndReason.ASKED) if self._is_speaking else None
 
     def _follow_floor(self, level: float) -> None:
         limits = self._endpoints

@@ -6,6 +6,9 @@ it may be loaded before a fork. It runs in its synchronous mode (espeak-ng, spea
 is ever made. ``AUDIO_OUTPUT_RETRIEVAL`` would leave one behind. Its voice trembles a little, on
 purpose: a text spoken twice differs by some milliseconds.
 
+While it speaks, the engine marks where its words begin (speak_lib.h, ``espeakEVENT_WORD``); of
+them `shared.speech.words` makes the times of the text's words.
+
 Text is data: it is never read as SSML or as phonemes, and control characters, espeak's embedded
 commands, are taken out (`shared.speech.clauses.speakable`).
 """
@@ -19,15 +22,17 @@ from pathlib import Path
 
 import espeakng_loader
 
-from shared.audio import level_dbfs
+from shared.audio import SAMPLE_RATE, level_dbfs, ms_of_bytes
 from shared.speech.clauses import clauses
 from shared.speech.narrowband import Narrowband
+from shared.speech.words import Mark, Word, words_of
 
 _SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _END_PAUSE = 0x1000
 _RATE, _PITCH = 1, 3  # espeak_PARAMETER
+_LIST_TERMINATED, _WORD = 0, 1  # espeak_EVENT_TYPE
 _BUFFER_MS = 200
 _SLICE_SECONDS = 0.5
 _LEVEL_DBFS = -22.0
@@ -48,6 +53,18 @@ class VoiceError(ValueError):
             f"espeak-ng has no voice {self.voice!r}: "
             "use a language such as en-us, en or de, or one with a variant such as en-us+f3"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A piece of audio, μ-law 8 kHz; the first one of a clause brings the words of the clause.
+
+    Their times count from the beginning of the text's audio. The silence after a word is not part
+    of it (of some variants, which have an echo, it is).
+    """
+
+    audio: bytes
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +95,57 @@ class EspeakVoice:
         A slice takes a few milliseconds of work. Stopping early costs nothing; other voices may
         speak between two slices.
         """
-        band = Narrowband(_engine().rate, _engine().gain(self))
+        for piece in self.slices(text):
+            yield piece.audio
+
+    def slices(self, text: str) -> Generator[Slice, None, None]:
+        """Yield what `stream` does, with the times of the words."""
+        engine = _engine()
+        band = Narrowband(engine.rate, engine.gain(self))
+        step = 2 * int(engine.rate * _SLICE_SECONDS)
+        before = 0
         for clause in clauses(text):
-            yield from _sliced(_engine().synthesise(self, clause), band)
+            pcm, marks = engine.synthesise(self, clause)
+            words = _placed(words_of(clause, marks, pcm, engine.rate), before, len(pcm) // 2)
+            for start in range(0, len(pcm), step):
+                audio = band.feed(pcm[start : start + step])
+                before += len(audio)
+                yield Slice(audio, words)
+                words = ()
 
 
-def _sliced(pcm: bytes, band: Narrowband) -> Generator[bytes, None, None]:
-    step = 2 * int(_engine().rate * _SLICE_SECONDS)
-    for start in range(0, len(pcm), step):
-        yield band.feed(pcm[start : start + step])
+def _placed(words: tuple[Word, ...], before: int, samples: int) -> tuple[Word, ...]:
+    """Shift words by ``before`` bytes of audio, and keep them within the audio of their clause.
+
+    It is shorter by up to a sample than what the engine made: resampling rounds.
+    """
+    shift, most = ms_of_bytes(before), ms_of_bytes(samples * SAMPLE_RATE // _engine().rate - 1)
+    return tuple(
+        Word(word.text, shift + min(word.start_ms, most), shift + min(word.end_ms, most))
+        for word in words
+    )
 
 
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+class _Identity(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    """``espeak_EVENT`` of speak_lib.h; ``text_position`` counts characters from 1."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Identity),
+    )
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
 """``int (short *wav, int numsamples, espeak_EVENT *events)``: 0 to go on."""
 
 
@@ -105,32 +161,39 @@ class _Engine:
         if self.rate <= 0:
             raise RuntimeError(f"espeak-ng cannot read {self._data}: reinstall espeakng-loader")
         self._pcm = bytearray()
+        self._marks: list[Mark] = []
         self._callback = _Callback(self._take)  # the library keeps only a pointer to it
         self._library.espeak_SetSynthCallback(self._callback)
         self._current: EspeakVoice | None = None
         self._gains: dict[EspeakVoice, float] = {}
 
-    def _take(self, wave: int | None, samples: int, _events: int | None) -> int:
+    def _take(self, wave: int | None, samples: int, events: "ctypes._Pointer[_Event]") -> int:
         if wave and samples > 0:
             self._pcm += ctypes.string_at(wave, 2 * samples)
+        index = 0
+        while (event := events[index]).type != _LIST_TERMINATED:
+            if event.type == _WORD:
+                self._marks.append(Mark(event.text_position - 1, event.sample))
+            index += 1
         return 0
 
     def gain(self, voice: EspeakVoice) -> float:
         """Return the linear gain that brings ``voice`` to the level of a telephone."""
         if voice not in self._gains:
-            speech = Narrowband(self.rate).feed(self.synthesise(voice, _CALIBRATION))
+            speech = Narrowband(self.rate).feed(self.synthesise(voice, _CALIBRATION)[0])
             self._gains[voice] = math.pow(10, (_LEVEL_DBFS - level_dbfs(speech)) / 20)
         return self._gains[voice]
 
-    def synthesise(self, voice: EspeakVoice, clause: str) -> bytes:
-        """Return ``clause`` as PCM16 of the engine's rate, its closing pause included."""
+    def synthesise(self, voice: EspeakVoice, clause: str) -> tuple[bytes, list[Mark]]:
+        """Return ``clause`` as PCM16 of the engine's rate, closing pause and all, and the marks."""
         self._select(voice)
         text = clause.encode() + b"\0"
         self._pcm.clear()
+        self._marks = []
         self._library.espeak_Synth(
             text, ctypes.c_size_t(len(text)), 0, 0, 0, _CHARS_UTF8 | _END_PAUSE, None, None
         )
-        return bytes(self._pcm)
+        return bytes(self._pcm), self._marks
 
     def _select(self, voice: EspeakVoice) -> None:
         if voice == self._current:

@@ -428,3 +428,23 @@ async def test_how_long_a_socket_was_up_leaves_out_how_long_it_took_to_close() -
         await client.has_failed.wait()
         assert len(there.handshakes) == 6
         await client.link.aclose()
+
+
+@virtual_time
+async def test_a_first_connection_has_a_limit_for_all_of_its_tries() -> None:
+    @asynccontextmanager
+    async def black_hole() -> AsyncIterator[object]:
+        await asyncio.sleep(3600)
+        yield object()
+
+    async def never(_: object) -> None:
+        raise AssertionError
+
+    failed: list[ProviderError] = []
+    link = Link("p", black_hole, never, lambda error: ProviderError("p", str(error)), failed.append)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(ProviderLostError, match="within 9 s"):
+        await link.start()
+    assert loop.time() - began == pytest.approx(9.0)
+    assert failed == []

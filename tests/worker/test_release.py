@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker import Agent, release
+from worker.instructions import InstructionsError
 from worker.release import ReleaseError, Routes
 
 DESK = """
@@ -145,6 +146,18 @@ def test_the_number_chooses_the_agent_and_the_default_answers_the_rest(importabl
     assert loaded.agent_for("+1555")[1].__name__ == "Porter"
     name, agent = loaded.agent_for("+1999")
     assert (name, agent.__name__) == ("two_agents:Clerk", "Clerk")
+
+
+def test_a_release_whose_prompt_has_a_fault_is_refused_with_its_file_and_line(
+    importable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = "\nclass Scribe(Agent):\n    instructions = 'prompts/scribe.md'\n"
+    write(importable, "scribe_agents.py", f"{DESK}{agent}")
+    write(importable, "prompts/scribe.md", "You are a scribe.\n\n{% if %}\n")
+    write(importable, "routes.toml", 'default="scribe_agents:Scribe"\n')
+    monkeypatch.chdir(importable)
+    with pytest.raises(InstructionsError, match=r"^prompts/scribe\.md: line 3: "):
+        release.load("abc", importable, None)
 
 
 def test_only_what_can_be_imported_counts_as_a_module(tmp_path: Path) -> None:

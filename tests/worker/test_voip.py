@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import messages
@@ -10,7 +10,7 @@ from tests.virtual_time import settled, virtual_time
 from tests.worker.playbook import OVER, SID, STREAM, Audio, Wire
 from worker.call_info import CallInfo
 from worker.errors import CallError, CallOverError, RequestError
-from worker.voip import LAST_WORDS_SECONDS, PLAY_BYTES, REQUEST_SECONDS, VoIP, heard_text
+from worker.voip import LAST_WORDS_SECONDS, PLAY_BYTES, REQUEST_SECONDS, VoIP
 
 SECOND = b"\x55" * 8000
 
@@ -335,33 +335,3 @@ def test_no_order_of_events_leaves_anyone_waiting_after_the_end(
 
 
 # What was heard of a text ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("heard_ms", "words"),
-    [
-        (0, ""),
-        (50, ""),
-        (240, "one"),
-        (299, "one"),
-        (620, "one two"),
-        (999, "one two"),
-        (1000, "one two three"),
-        (2000, "one two three"),
-        (-5, ""),
-    ],
-)
-def test_a_text_is_cut_behind_the_last_word_heard_whole(heard_ms: float, words: str) -> None:
-    assert heard_text("one two three", heard_ms, 1000) == words
-
-
-@example("one two", 0.05, 0.1)
-@given(st.text(max_size=80), st.floats(-1, 1e6), st.floats(0, 1e6))
-def test_what_was_heard_is_a_beginning_of_the_text(text: str, heard: float, whole: float) -> None:
-    words = heard_text(text, heard, whole)
-    assert text.startswith(words)
-    assert whole <= 0 or heard < whole or words == text
-
-
-def test_audio_without_length_was_not_heard() -> None:
-    assert heard_text("one two", 10, 0) == ""

@@ -3,9 +3,10 @@
 Here is only what a call needs around the engine: frames out of whatever sizes of audio come, the
 start and end of each utterance, and decoding in small bites beside everything else the call does.
 An utterance is decoded while it is spoken, so its text is there some milliseconds after its end.
+Words are told at the end only: half a sentence of a grammar is a guess.
 
-    audio ──> frames ──> endpointing ──speech_started──> listener
-                 └─ from 0.3 s before speech ──> decoder ──end──> transcript (empty: unclear)
+    audio ──> frames ──> endpointing ──SpeechStarted, SpeechStopped──> listener
+                 └─ from 0.3 s before speech ──> decoder ──end──> EndOfTurn (empty: unclear)
 """
 
 import asyncio
@@ -13,14 +14,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 from shared.audio import FRAME_BYTES, FRAME_MS, level_dbfs
-from shared.speech.endpointing import Endpointing, Endpoints, SpeechEnded, SpeechStarted
+from shared.speech import endpointing
+from shared.speech.endpointing import Endpointing, Endpoints, SpeechEnded
 from shared.speech.sphinx import Channel, Recogniser
 from worker.errors import ProviderError
-from worker.message import Message
-from worker.stt import STTListener, STTSession
+from worker.stt import EndOfTurn, SpeechStarted, SpeechStopped, STTListener, STTSession
 
 _PRE_ROLL_MS = 300
 """Audio from before the first loud frame: quiet consonants, and some room tone."""
@@ -43,7 +43,7 @@ class PocketSphinx:
     begins with ``#JSGF``). ``pronunciations`` teaches words that the dictionary lacks, in
     ARPAbet: ``{"vespa": "V EH S P AH"}``. ``endpoints`` says when an utterance begins and ends.
 
-    What was said but fits no sentence arrives as an empty transcript.
+    What was said but fits no sentence ends a turn with an empty text.
     """
 
     grammar: str
@@ -88,8 +88,9 @@ class _Begin:
     level_dbfs: float
 
 
+@dataclass(frozen=True, slots=True)
 class _End:
-    pass
+    at_ms: int
 
 
 class _Hearing:
@@ -127,12 +128,22 @@ class _Hearing:
             self._put(frame)
         else:
             self._recent.append(frame)
-        if isinstance(event, SpeechStarted):
+        if isinstance(event, endpointing.SpeechStarted):
             self._put(_Begin(event.level_dbfs), *self._recent)
             self._recent.clear()
-            self._listener.speech_started()
+            self._listener.heard(SpeechStarted(lasting=True))
         elif isinstance(event, SpeechEnded):
-            self._put(_End())
+            self._ended(event)
+
+    def end_turn(self) -> None:
+        """End the utterance being spoken; with none there is nothing to end."""
+        event = self._endpointing.end()
+        if event is not None and self._recogniser is not None:
+            self._ended(event)
+
+    def _ended(self, event: SpeechEnded) -> None:
+        self._put(_End(event.at_ms))
+        self._listener.heard(SpeechStopped(event.at_ms))
 
     def _put(self, *work: _Begin | bytes | _End) -> None:
         if len(self._work) > _MOST_FRAMES_WAITING and isinstance(work[0], bytes):
@@ -148,6 +159,7 @@ class _Hearing:
             self._bite()
         except RuntimeError as error:
             self._work.clear()
+            self._recogniser = None  # whatever is wrong with it, nobody else shall have it
             self._listener.failed(ProviderError("pocketsphinx", str(error)))
         self._is_decoding = bool(self._work)
         if self._is_decoding:
@@ -162,9 +174,9 @@ class _Hearing:
                     self._recogniser.feed(frame)
                 case _Begin(level):
                     self._recogniser.begin(self._handle, self._channel, level)
-                case _End():
+                case _End(at_ms):
                     text, self._channel = self._recogniser.finish()
-                    self._listener.transcript(Message(uuid4(), text))
+                    self._listener.heard(EndOfTurn(text, at_ms))
 
     async def aclose(self) -> None:
         """Stop hearing; an utterance in progress is lost."""

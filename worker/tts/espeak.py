@@ -1,8 +1,7 @@
 """Text-to-speech with no network: espeak-ng, a synthetic voice that is always there.
 
 Speech is made some hundred times faster than it is spoken, on the call's own loop, in bites of a
-few milliseconds: a sentence, then half-second slices of it. Text may arrive piece by piece; each
-sentence is spoken as soon as it is whole.
+few milliseconds: a clause, then half-second slices of it. Its words are timed.
 """
 
 import asyncio
@@ -11,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.speech.clauses import Clauses
-from shared.speech.espeak import EspeakVoice, VoiceError
+from shared.audio import ms_of_bytes
+from shared.speech.espeak import EspeakVoice, Slice, VoiceError
 from worker.errors import ProviderError
 from worker.message import Message
-from worker.tts import TTSListener, TTSSession
+from worker.tts import Timing, TTSListener, TTSSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,29 @@ class Espeak:
 
 @dataclass(slots=True)
 class _Utterance:
-    text: Clauses = field(default_factory=Clauses)
-    clauses: deque[str] = field(default_factory=deque)
-    audio: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    pieces: deque[str] = field(default_factory=deque)
+    slices: Iterator[Slice] = field(default_factory=lambda: iter(()))
+    size: int = 0
+    """Bytes of audio made of it so far."""
+    piece_ms: float = 0.0
+    """Where in its audio the piece being spoken begins."""
     is_whole: bool = False
     """All of its text has been posted."""
+
+    def next(self, voice: EspeakVoice) -> Slice | None:
+        """Return the next slice of the text at hand, ``None`` when that is spoken."""
+        made = next(self.slices, None)
+        while made is None and self.pieces:
+            self.slices, self.piece_ms = voice.slices(self.pieces.popleft()), ms_of_bytes(self.size)
+            made = next(self.slices, None)
+        if made is not None:
+            self.size += len(made.audio)
+        return made
+
+    def timings(self, made: Slice) -> list[Timing]:
+        """Return the words of ``made``, the slice that came last."""
+        shift = self.piece_ms
+        return [Timing(w.text, shift + w.start_ms, shift + w.end_ms) for w in made.words]
 
 
 class _Speaking:
@@ -75,14 +92,12 @@ class _Speaking:
         self._is_closed = False
 
     def post(self, message: Message[str]) -> None:
-        """Take a piece of text; its audio comes later."""
+        """Take a clause of text, or several; its audio comes later."""
         if self._is_closed or self._is_forgotten(message):
             return
         utterance = self._utterances.setdefault(message.uuid, _Utterance())
-        utterance.clauses.extend(utterance.text.feed(message.data))
-        if message.done:
-            utterance.clauses.extend(utterance.text.flush())
-            utterance.is_whole = True
+        utterance.pieces.append(message.data)
+        utterance.is_whole = message.done
         if not self._is_speaking:
             self._is_speaking = True
             self._loop.call_soon(self._speak)
@@ -109,9 +124,9 @@ class _Speaking:
     def _slice(self) -> bool:
         """Tell whether there may be more to do."""
         for uuid, utterance in self._utterances.items():
-            audio = self._next(utterance)
-            if audio:
-                self._listener.audio(Message(uuid, audio, done=False))
+            made = utterance.next(self._voice)
+            if made is not None:
+                self._give(uuid, utterance, made)
                 return True
             if utterance.is_whole:
                 del self._utterances[uuid]
@@ -119,13 +134,11 @@ class _Speaking:
                 return True
         return False
 
-    def _next(self, utterance: _Utterance) -> bytes:
-        """Return the next slice of the text at hand, empty when that is spoken."""
-        audio = next(utterance.audio, b"")
-        while not audio and utterance.clauses:
-            utterance.audio = self._voice.stream(utterance.clauses.popleft())
-            audio = next(utterance.audio, b"")
-        return audio
+    def _give(self, uuid: UUID, utterance: _Utterance, made: Slice) -> None:
+        if made.words:
+            self._listener.timed(uuid, utterance.timings(made))
+        if uuid in self._utterances:  # the listener may have aborted it just now
+            self._listener.audio(Message(uuid, made.audio, done=False))
 
     async def aclose(self) -> None:
         """Stop speaking; what waits is dropped."""

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,16 @@ def test_numbers_and_abbreviations_are_not_ends() -> None:
         "Mr. Smith comes at 7.30, table No. 5.",
         "Good.",
     ]
+
+
+@pytest.mark.parametrize("word", ["Yes", "two", "you", "Sir", "it", "ok"])
+def test_a_short_word_may_end_a_sentence(word: str) -> None:
+    assert clauses(f"{word}. And then?") == [f"{word}.", "And then?"]
+
+
+@pytest.mark.parametrize("word", ["Mrs", "Dr", "St", "p.m", "e.g", "J", "no", "Prof", "approx"])
+def test_an_abbreviation_ends_none(word: str) -> None:
+    assert clauses(f"At {word}. Muller. Good.") == [f"At {word}. Muller.", "Good."]
 
 
 def test_a_closing_quote_belongs_to_its_sentence() -> None:
@@ -60,3 +71,61 @@ def test_no_text_is_lost_doubled_or_too_long_however_it_arrives(text: str, size:
     pieces += collector.flush()
     assert "".join("".join(pieces).split()) == "".join(speakable(text).split())
     assert all(0 < len(piece) <= LONGEST + 2 for piece in pieces)
+
+
+# As a language model writes, for a voice that is given clauses -----------------------------------
+
+
+@given(st.text(), st.integers(1, 10), st.sampled_from([None, 0, 12]))
+def test_verbatim_pieces_put_together_are_the_text(text: str, size: int, eager: int | None) -> None:
+    collector = Clauses(verbatim=True, eager=eager)
+    pieces = []
+    for start in range(0, len(text), size):
+        pieces += collector.feed(text[start : start + size])
+    pieces += collector.flush()
+    assert "".join(pieces) == speakable(text)
+    assert all(pieces)
+
+
+def test_a_verbatim_piece_keeps_the_space_that_came_with_its_end() -> None:
+    collector = Clauses(verbatim=True)
+    assert collector.feed("Hello there.  How are") == ["Hello there.  "]
+    assert collector.flush() == ["How are"]
+    assert collector.flush() == []
+
+
+def test_the_first_clause_of_an_answer_may_end_at_a_comma() -> None:
+    collector = Clauses(verbatim=True, eager=12)
+    assert collector.feed("Of course we can, ") == ["Of course we can, "]
+
+
+def test_only_the_first_one_may() -> None:
+    collector = Clauses(verbatim=True, eager=12)
+    assert collector.feed("Of course we can, at eight, or later, if you like") == [
+        "Of course we can, "
+    ]
+    assert collector.flush() == ["at eight, or later, if you like"]
+
+
+def test_a_word_and_a_comma_are_too_little_for_a_first_clause() -> None:
+    collector = Clauses(verbatim=True, eager=12)
+    assert collector.feed("Yes, of course we can, ") == ["Yes, of course we can, "]
+
+
+def test_a_first_sentence_that_is_whole_is_not_cut_at_its_comma() -> None:
+    collector = Clauses(verbatim=True, eager=12)
+    assert collector.feed("Of course we can, at eight. And") == ["Of course we can, at eight. "]
+
+
+def test_blank_lines_before_the_answer_do_not_use_up_its_first_clause() -> None:
+    collector = Clauses(verbatim=True, eager=12)
+    pieces = collector.feed("\n\nOf course we can, at eight")
+    assert "".join(pieces) == "\n\nOf course we can, "
+    assert pieces[-1] == "Of course we can, "
+
+
+def test_a_piece_is_given_out_with_the_space_behind_it() -> None:
+    collector, given_out = Clauses(verbatim=True, eager=12), list[tuple[str, str]]()
+    for letter in "Good evening, Sir. What can I do?":
+        given_out += [(letter, piece) for piece in collector.feed(letter)]
+    assert given_out == [(" ", "Good evening, "), (" ", "Sir. ")]

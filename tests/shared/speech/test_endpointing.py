@@ -97,6 +97,16 @@ def test_speech_without_pause_ends_by_the_deadline() -> None:
     assert last.reason is EndReason.TOO_LONG
 
 
+def test_an_utterance_can_be_ended_where_it_is() -> None:
+    machine = Endpointing(ENDPOINTS)
+    assert machine.end() is None
+    for level in frames((500, QUIET), (400, SPEECH), (100, QUIET)):
+        machine.frame(level)
+    assert machine.end() == SpeechEnded(900, EndReason.ASKED)
+    assert machine.end() is None
+    assert [machine.frame(level) for level in frames((500, QUIET))] == [None] * 25
+
+
 def test_the_floor_follows_a_line_that_becomes_quiet() -> None:
     machine = Endpointing()
     for level in frames((2000, -40.0), (200, QUIET)):

@@ -47,6 +47,50 @@ def test_slices_join_to_the_whole() -> None:
     assert same_length(b"".join(VOICE.stream(text)), VOICE.speak(text))
 
 
+TEXTS = [
+    "Hello there.",
+    "At the end of the street, on the left of the house: I am there, as it is to be.",
+    "It costs $12.50 for 1234 people, at 7:30 p.m. on 24/12!",
+    "Dr. Miller's well-known table — it's booked... (for four) 'or' five?",
+    "naïve café, señor Müller",
+    " - ",
+    "one,two;three",
+    "Write to me@example.com & call +1 555 0100.",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("name", ["en-us", "en-us+f3", "de"])
+def test_each_word_has_a_time_within_the_audio(name: str, text: str) -> None:
+    slices = list(EspeakVoice(name).slices(text))
+    words = [word for piece in slices for word in piece.words]
+    assert [word.text for word in words] == text.split()
+    edges = [edge for word in words for edge in (word.start_ms, word.end_ms)]
+    assert edges == sorted(edges)
+    assert edges[0] >= 0
+    assert edges[-1] <= ms_of_bytes(sum(len(piece.audio) for piece in slices))
+
+
+def test_words_are_where_they_are_heard() -> None:
+    sound = {
+        word.text: word
+        for piece in VOICE.slices("One. Two hundred and forty four, three.")
+        for word in piece.words
+    }
+    assert 200 < sound["One."].end_ms < sound["Two"].start_ms - 100  # the pause is nobody's
+    assert sound["three."].start_ms > sound["four,"].end_ms + 50
+    audio = VOICE.speak("One. Two hundred and forty four, three.")
+    quiet = audio[8 * int(sound["One."].end_ms + 20) : 8 * int(sound["Two"].start_ms - 20)]
+    assert level_dbfs(quiet) < -60
+
+
+def test_a_clause_brings_its_words_with_its_first_slice() -> None:
+    slices = list(VOICE.slices("One sentence of a good many words, no less. Another."))
+    assert [len(piece.words) for piece in slices if piece.words] == [9, 1]
+    assert slices[0].words
+    assert len(slices) > 2
+
+
 def test_two_voices_may_take_turns() -> None:
     other = EspeakVoice("en-us+f3", rate=250, pitch=70)
     text = "One sentence. Another sentence. A third."
@@ -97,8 +141,12 @@ def test_any_script_is_spoken_somehow(text: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_harms_the_engine(text: str) -> None:
-    for _ in VOICE.stream(text):
-        pass
+    size, edges = 0, [0.0]
+    for piece in VOICE.slices(text):
+        edges += [edge for word in piece.words for edge in (word.start_ms, word.end_ms)]
+        size += len(piece.audio)
+    assert edges == sorted(edges)
+    assert edges[-1] <= ms_of_bytes(size)
 
 
 def test_a_long_text_is_spoken_to_its_end() -> None:

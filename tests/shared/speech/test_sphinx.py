@@ -1,4 +1,7 @@
+import functools
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ public <question> = when do you open tomorrow | what is your address;
 
 SENTENCES = [
     "i would like to buy three bags of potatoes please",
-    "i would like to buy milk",
+    "i would like to buy tomatoes",
     "when do you open tomorrow",
     "what is your address",
 ]
@@ -38,12 +41,33 @@ def hear(recogniser: Recogniser, audio: bytes, level: float = -25.0, grammar: st
     return recogniser.finish()[0]
 
 
+@functools.cache
+def spoken(sentence: str) -> bytes:
+    """A sentence by an engine that has said nothing before.
+
+    The synthesiser's noise goes on from one utterance to the next, so what it says depends a little
+    on what it has said; a fresh one always says the same.
+    """
+    code = (
+        "import sys; from shared.speech.espeak import EspeakVoice; "
+        "print(EspeakVoice('en-us+klatt4', rate=160).speak(sys.argv[1]).hex())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, sentence],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+    return bytes.fromhex(done.stdout)
+
+
 @pytest.mark.parametrize("sentence", SENTENCES)
 @pytest.mark.parametrize("gain_db", [0.0, -15.0])
 def test_a_sentence_of_the_grammar_is_heard_word_by_word(
     recogniser: Recogniser, sentence: str, gain_db: float
 ) -> None:
-    audio = over_the_line(VOICE.speak(sentence), gain_db, noise_dbfs=-65)
+    audio = over_the_line(spoken(sentence), gain_db, noise_dbfs=-65)
     assert hear(recogniser, audio, -22 + gain_db) == sentence
 
 

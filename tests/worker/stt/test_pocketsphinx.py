@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.audio import FRAME_BYTES, silence
+from shared.audio import FRAME_BYTES, ms_of_bytes, silence
 from shared.speech.endpointing import Endpoints
 from shared.speech.espeak import EspeakVoice
 from tests.shared.speech.line import noise, over_the_line, tone
 from worker.errors import ProviderError
-from worker.message import Message
 from worker.providers import PocketSphinx
+from worker.stt import EndOfTurn, Hearing, SpeechStarted, SpeechStopped
 
 GRAMMAR = """#JSGF V1.0;
 grammar shop;
@@ -33,15 +33,21 @@ class Listener:
 
     def __init__(self) -> None:
         self.events: list[str] = []
-        self.messages: list[Message[str]] = []
+        self.turns: list[EndOfTurn] = []
         self.errors: list[Exception] = []
 
-    def speech_started(self) -> None:
-        self.events.append("started")
-
-    def transcript(self, message: Message[str]) -> None:
-        self.messages.append(message)
-        self.events.append(message.data)
+    def heard(self, event: Hearing) -> None:
+        match event:
+            case SpeechStarted(lasting):
+                assert lasting
+                self.events.append("started")
+            case SpeechStopped():
+                self.events.append("stopped")
+            case EndOfTurn(text):
+                self.turns.append(event)
+                self.events.append(text)
+            case _:
+                raise AssertionError(event)
 
     def failed(self, error: Exception) -> None:
         self.errors.append(error)
@@ -67,14 +73,73 @@ async def hear(audio: bytes, size: int = FRAME_BYTES, stt: PocketSphinx = STT) -
 
 @pytest.mark.parametrize("size", [160, 1, 157, 333, 1600, 1_000_000])
 async def test_audio_of_any_size_is_heard(size: int) -> None:
-    assert (await hear(spoken(ORDER), size)).events == ["started", ORDER]
+    assert (await hear(spoken(ORDER), size)).events == ["started", "stopped", ORDER]
 
 
-async def test_an_utterance_is_one_finished_message_with_a_name_of_its_own() -> None:
-    heard = await hear(spoken(ORDER) + spoken(QUESTION))
-    assert heard.events == ["started", ORDER, "started", QUESTION]
-    assert all(message.done for message in heard.messages)
-    assert len({message.uuid for message in heard.messages}) == 2
+async def test_each_utterance_is_a_turn_that_ended_where_its_last_word_did() -> None:
+    first, second = spoken(ORDER), spoken(QUESTION)
+    heard = await hear(first + second)
+    assert heard.events == ["started", "stopped", ORDER, "started", "stopped", QUESTION]
+    ends = [turn.at_ms for turn in heard.turns if turn.at_ms is not None]
+    room_after = 900
+    wholes = [ms_of_bytes(len(first)), ms_of_bytes(len(first + second))]
+    for end, whole in zip(ends, wholes, strict=True):
+        assert whole - room_after - 500 < end < whole - room_after + 50
+
+
+async def test_the_sound_stops_where_the_turn_ends() -> None:
+    stops: list[float | None] = []
+
+    class Exact(Listener):
+        def heard(self, event: Hearing) -> None:
+            if isinstance(event, SpeechStopped | EndOfTurn):
+                stops.append(event.at_ms)
+
+    session = await STT.connect(Exact())
+    session.post(spoken(QUESTION))
+    await settle()
+    assert len(stops) == 2
+    assert stops[0] == stops[1] is not None
+    await session.aclose()
+
+
+async def test_a_turn_can_be_ended_in_the_middle_of_the_sound() -> None:
+    listener = Listener()
+    session = await STT.connect(listener)
+    music = silence(500) + tone(5000, 262, -20)
+    session.post(music[:20_000])
+    session.end_turn()
+    assert listener.events == ["started", "stopped"]
+    await settle()
+    assert listener.events == ["started", "stopped", ""]
+    session.post(music[20_000:] + silence(1000))
+    await settle()
+    assert listener.events == ["started", "stopped", ""] * 2
+    await session.aclose()
+
+
+async def test_words_of_a_turn_that_was_ended_do_not_come_again() -> None:
+    listener = Listener()
+    session = await STT.connect(listener)
+    order = spoken(ORDER)
+    session.post(order[: len(order) - 8 * 880])  # all of its words, not the quiet after them
+    session.end_turn()
+    session.post(silence(1000) + spoken(QUESTION))
+    await settle()
+    assert [turn.text for turn in listener.turns] == [ORDER, QUESTION]
+    await session.aclose()
+
+
+async def test_where_nothing_is_heard_no_turn_can_be_ended() -> None:
+    listener = Listener()
+    session = await STT.connect(listener)
+    session.end_turn()
+    session.post(silence(500))
+    session.end_turn()
+    await session.aclose()
+    session.end_turn()
+    await settle()
+    assert listener.events == []
 
 
 async def test_the_cue_comes_with_the_frame_that_brings_it() -> None:
@@ -93,13 +158,13 @@ async def test_text_is_there_right_after_the_end() -> None:
         session.post(audio[start : start + FRAME_BYTES])
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-    assert listener.events == ["started", QUESTION]
+    assert listener.events == ["started", "stopped", QUESTION]
     await session.aclose()
 
 
-async def test_what_fits_no_sentence_is_an_empty_transcript() -> None:
+async def test_what_fits_no_sentence_is_an_empty_turn() -> None:
     heard = await hear(spoken("the quick brown fox jumps over the lazy dog"))
-    assert heard.events == ["started", ""]
+    assert heard.events == ["started", "stopped", ""]
 
 
 @pytest.mark.parametrize("audio", [b"", silence(5000), noise(5000, -50), silence(300) + b"\x00"])
@@ -112,8 +177,8 @@ async def test_hold_music_cannot_stall_a_turn() -> None:
     music = silence(500) + b"".join(notes) * 8 + silence(1000)
     stt = PocketSphinx(GRAMMAR, endpoints=Endpoints(longest_ms=3000))
     heard = await hear(music, stt=stt)
-    assert heard.events[:3] == ["started", "", "started"]
-    assert heard.events.count("started") == len(heard.messages)
+    assert heard.events[:4] == ["started", "stopped", "", "started"]
+    assert heard.events.count("started") == len(heard.turns)
 
 
 async def test_a_burst_leaves_turns_to_everything_else() -> None:
@@ -121,7 +186,7 @@ async def test_a_burst_leaves_turns_to_everything_else() -> None:
     session = await STT.connect(listener)
     session.post(spoken(ORDER))
     turns = 0
-    while len(listener.messages) == 0:
+    while len(listener.turns) == 0:
         await asyncio.sleep(0)
         turns += 1
     assert turns > 30  # some 200 frames, at most five of them at a time
@@ -134,7 +199,7 @@ async def test_more_than_can_be_decoded_is_left_out_not_kept() -> None:
     for _ in range(40):
         session.post(spoken(ORDER))  # two minutes at once
     await settle()
-    assert 0 < len(listener.messages) <= 40
+    assert 0 < len(listener.turns) <= 40
     session.post(silence(2000) + spoken(QUESTION))
     await settle()
     assert listener.events[-1] == QUESTION
@@ -151,7 +216,7 @@ async def test_closing_in_the_middle_of_an_utterance_is_silent() -> None:
     session.post(spoken(ORDER))
     await settle()
     assert listener.events == ["started"]
-    assert (await hear(spoken(ORDER))).events == ["started", ORDER]
+    assert (await hear(spoken(ORDER))).events == ["started", "stopped", ORDER]
 
 
 async def test_two_calls_in_one_process_do_not_mix() -> None:
@@ -167,7 +232,7 @@ async def test_a_grammar_file_is_found_from_the_working_directory(
     (tmp_path / "grammars" / "shop.jsgf").write_text(GRAMMAR)
     stt = PocketSphinx("grammars/shop.jsgf")
     stt.prepare()
-    assert (await hear(spoken(QUESTION), stt=stt)).events == ["started", QUESTION]
+    assert (await hear(spoken(QUESTION), stt=stt)).events == ["started", "stopped", QUESTION]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -9,19 +10,24 @@ from shared.audio import SAMPLE_RATE, ms_of_bytes
 from worker.errors import ProviderError
 from worker.message import Message
 from worker.providers import Espeak
-from worker.tts import TTSSession
+from worker.tts import Timing, TTSSession
 
 TTS = Espeak()
 
 
 class Listener:
-    """Keeps the audio of each utterance, and what was finished."""
+    """Keeps the audio and the times of each utterance, and what was finished."""
 
     def __init__(self) -> None:
         self.messages: list[Message[bytes]] = []
+        self.timings: dict[UUID, list[Timing]] = {}
 
     def audio(self, message: Message[bytes]) -> None:
         self.messages.append(message)
+
+    def timed(self, uuid: UUID, timings: Sequence[Timing]) -> None:
+        assert uuid not in self.finished()
+        self.timings.setdefault(uuid, []).extend(timings)
 
     def failed(self, error: Exception) -> None:
         raise error
@@ -74,19 +80,77 @@ async def test_slices_are_short_and_leave_turns_to_everything_else() -> None:
     await session.aclose()
 
 
-async def test_a_sentence_is_spoken_before_the_next_is_posted() -> None:
+async def test_a_piece_is_spoken_before_the_next_is_posted() -> None:
     session, listener = await studio()
     uuid = uuid4()
-    session.post(Message(uuid, "Good evening. And", done=False))
+    session.post(Message(uuid, "Good evening,", done=False))
     await settle()
     first = len(listener.of(uuid))
     assert first > 0
     assert listener.finished() == []
-    session.post(Message(uuid, " welcome.", done=False))
+    session.post(Message(uuid, " and welcome to Bella Vista.", done=False))
     session.post(Message(uuid, "", done=True))
     await settle()
     assert len(listener.of(uuid)) > 1.5 * first
     assert listener.finished() == [uuid]
+    await session.aclose()
+
+
+async def test_each_word_of_an_utterance_has_a_time_over_all_its_pieces() -> None:
+    session, listener = await studio()
+    uuid = uuid4()
+    pieces = ["Good evening. We", " open at 5:30,", " Dr. Miller — and it's", " $12.50!", ""]
+    for piece in pieces:
+        session.post(Message(uuid, piece, done=piece == ""))
+    await settle()
+    timings = listener.timings[uuid]
+    assert [timing.text for timing in timings] == "".join(pieces).split()
+    edges = [edge for timing in timings for edge in (timing.start_ms, timing.end_ms)]
+    assert edges == sorted(edges)
+    whole = ms_of_bytes(len(listener.of(uuid)))
+    assert 0.7 * whole < edges[-1] <= whole
+    await session.aclose()
+
+
+async def test_the_times_of_a_word_come_before_its_audio() -> None:
+    class Careful(Listener):
+        def audio(self, message: Message[bytes]) -> None:
+            super().audio(message)
+            if message.data:
+                timed = self.timings[message.uuid][-1].end_ms
+                pause = 500
+                assert ms_of_bytes(len(self.of(message.uuid))) < timed + pause
+
+    listener = Careful()
+    session = await TTS.connect(listener)
+    uuid = uuid4()
+    session.post(Message(uuid, "One sentence of many words. Another one, not as long."))
+    await settle()
+    assert listener.finished() == [uuid]
+    await session.aclose()
+
+
+async def test_utterances_at_once_have_times_of_their_own() -> None:
+    session, listener = await studio()
+    uuids = [uuid4() for _ in range(2)]
+    for uuid in uuids:
+        session.post(Message(uuid, "One moment please."))
+    await settle()
+    for uuid in uuids:
+        assert listener.timings[uuid][0].start_ms < 50
+    await session.aclose()
+
+
+async def test_an_utterance_aborted_when_its_times_come_brings_no_audio() -> None:
+    class Impatient(Listener):
+        def timed(self, uuid: UUID, timings: Sequence[Timing]) -> None:
+            session.abort(uuid)
+
+    listener = Impatient()
+    session = await TTS.connect(listener)
+    session.post(Message(uuid4(), "Good evening."))
+    await settle()
+    assert listener.messages == []
     await session.aclose()
 
 

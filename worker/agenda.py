@@ -1,0 +1,92 @@
+"""What the caller has said and pressed, answered by the agent one after the other.
+
+    turns, keys ──> waiting ──> Agent.inference, Agent.on_keys ──> on_turn ──> the next one
+
+It decides nothing: what is a turn comes from turn-taking, what an answer is from the agent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import uuid4
+
+from worker.agent import Agent
+from worker.message import Message
+from worker.office import Office
+from worker.transcript import Transcript
+from worker.turn_times import TurnTimes
+from worker.turns.policy import Utterance
+from worker.voip import VoIP
+
+MOST_WAITING = 50
+"""Turns that wait while one is being answered; nobody waits for the answer to an older one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """Keys that belong together, to be answered like a turn."""
+
+    keys: str
+
+
+class Answering(Protocol):
+    """The conversation in which it is answered."""
+
+    agent: Agent
+    call: VoIP
+    office: Office
+    transcript: Transcript
+    times: TurnTimes
+
+
+class Agenda:
+    """One call's turns. ``changed`` is called whenever the answer of `busy` may have changed."""
+
+    def __init__(self, conversation: Answering, changed: Callable[[], None]) -> None:
+        self._it, self._changed = conversation, changed
+        self._waiting: asyncio.Queue[Utterance | Pressed | None] = asyncio.Queue()
+        self.answering = False
+        """Whether a turn is being answered."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to be answered."""
+        return self.answering or not self._waiting.empty()
+
+    def add(self, said: Utterance | Pressed) -> None:
+        """Answer this, too. Of more than `MOST_WAITING` the oldest is not answered any more."""
+        if self._waiting.qsize() >= MOST_WAITING:
+            self._waiting.get_nowait()
+            self._it.call.log("a turn was not answered: the agent is far behind", "warning")
+        self._waiting.put_nowait(said)
+        self._changed()
+
+    def close(self) -> None:
+        """There will be no more: `work` returns once everything is answered."""
+        self._waiting.put_nowait(None)
+
+    async def work(self, after: Callable[[], None]) -> None:
+        """Answer, one after the other, until there is no more; ``after`` follows each."""
+        while (said := await self._waiting.get()) is not None:
+            self.answering = True
+            self._changed()
+            try:
+                await self._answer(said)
+            finally:
+                self.answering = False
+            self._changed()
+            after()
+
+    async def _answer(self, said: Utterance | Pressed) -> None:
+        transcript = self._it.transcript
+        if isinstance(said, Pressed):
+            transcript.begin_turn("")
+            await self._it.agent.on_keys(said.keys)
+            transcript.end_turn()
+        else:
+            transcript.begin_turn(said.text)
+            await self._it.agent.inference(Message(uuid4(), said.text))
+            await self._it.agent.on_turn(transcript.end_turn())
+        self._it.times.flush()
+        await self._it.office.settle()

@@ -1,0 +1,66 @@
+"""The call's ears: which session hears, and when what it hears was said."""
+
+from collections.abc import Callable
+
+from worker.stt import STT, Hearing, STTListener, STTSession
+from worker.turn_times import AudioClock
+
+
+class Ears:
+    """Hands the caller's audio to the session that hears now, and on what that one hears."""
+
+    def __init__(self, listener: STTListener, clock: Callable[[], float]) -> None:
+        self._listener, self._now = listener, clock
+        self._session: STTSession | None = None
+        self._ear: _Ear | None = None
+        self._times = AudioClock()
+
+    async def connect(self, stt: STT) -> None:
+        """Hear by ``stt``, in place of whoever heard before. Raises `ProviderError`."""
+        ear = _Ear(self._listener)
+        session = await stt.connect(ear)
+        old, self._session = self._session, session
+        if self._ear is not None:
+            self._ear.listener = None
+        self._ear = ear
+        self._times.restart()
+        if old is not None:
+            await old.aclose()
+
+    def post(self, audio: bytes) -> None:
+        """Take the caller's audio."""
+        if self._session is not None:
+            self._times.posted(len(audio), self._now())
+            self._session.post(audio)
+
+    def end_turn(self) -> None:
+        """Ask for the end of the turn."""
+        if self._session is not None:
+            self._session.end_turn()
+
+    def time_of(self, at_ms: float | None) -> float | None:
+        """Return when a place in the audio was heard, on the call's clock, if it is known."""
+        return None if at_ms is None else self._times.time_of(at_ms)
+
+    async def aclose(self) -> None:
+        """Stop hearing."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.aclose()
+
+
+class _Ear:
+    """Listens to one session, for as long as that is the one that hears."""
+
+    def __init__(self, listener: STTListener) -> None:
+        self.listener: STTListener | None = listener
+
+    def heard(self, event: Hearing) -> None:
+        """Pass on what was heard."""
+        if self.listener is not None:
+            self.listener.heard(event)
+
+    def failed(self, error: Exception) -> None:
+        """Pass a loss on."""
+        if self.listener is not None:
+            self.listener.failed(error)

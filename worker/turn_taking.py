@@ -1,0 +1,213 @@
+"""Turn-taking on a real call: feeds the machines of `worker.turns` and does what they decide.
+
+    STT ──> Listening ──> Floor ──> Speaker (pause, resume, commit)
+    keys ─> Keys ──────────┘ └────> Host (a turn to answer, an answer to prepare, give one up)
+    one timer for all deadlines;  Silence and Duration ──> Host
+
+Here is no policy: that is in the machines and in `Turns`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from worker.speaker import Speaker
+from worker.stt import Hearing
+from worker.turns import agent, caller, floor, listening
+from worker.turns import silence as silences
+from worker.turns.agent import Key, Silent, Speaks, Thinks
+from worker.turns.floor import Floor
+from worker.turns.keys import Keys
+from worker.turns.listening import Listening
+from worker.turns.policy import Turns, Utterance
+from worker.turns.silence import Duration, Silence
+
+
+class Host(Protocol):
+    """The call that turns are taken on."""
+
+    @property
+    def replying(self) -> bool:
+        """Whether an answer is being prepared or given."""
+
+    def take_turn(self, utterance: Utterance) -> None:
+        """The caller's turn is over and is the agent's to answer."""
+
+    def give_up_reply(self) -> None:
+        """The answer in progress is not wanted any more."""
+
+    def prepare_reply(self, text: str) -> None:
+        """A turn has probably ended with ``text``: prepare an answer."""
+
+    def forget_reply(self) -> None:
+        """It has not: what was prepared is in vain."""
+
+    def end_turn(self) -> None:
+        """Ask the ears to end the turn."""
+
+    def overheard(self, text: str) -> None:
+        """The caller listened aloud."""
+
+    def keys_pressed(self, keys: str) -> None:
+        """The caller pressed keys that belong together."""
+
+    def remind(self, due: silences.Ask | silences.Leave | silences.Warn | silences.TimeUp) -> None:
+        """Silence has lasted, or time has run out."""
+
+
+class TurnTaking:
+    """Takes turns on one call."""
+
+    def __init__(
+        self, turns: Turns, clock: Callable[[], float], speaker: Speaker, host: Host
+    ) -> None:
+        self._turns, self._now = turns, clock
+        self._speaker, self._host = speaker, host
+        self._loop = asyncio.get_running_loop()
+        self._listening = Listening(turns)
+        self._floor = Floor(turns)
+        self._keys = Keys(turns)
+        self._silence = Silence(turns)
+        self._duration: Duration | None = None
+        self._agent: Thinks | Speaks | Silent = Silent()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def begin(self, *, silence: bool) -> None:
+        """The stream is open; ``silence`` says whether it is minded."""
+        self._duration = Duration(self._turns, self._now())
+        if not silence:
+            self._silence.forget()
+        self.agent_changed()
+        self._settle()
+
+    def close(self) -> None:
+        """The call is over: nothing is decided any more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # What happens ----------------------------------------------------------------------------
+
+    def heard(self, event: Hearing) -> None:
+        """The ears heard something."""
+        if self._closed:
+            return
+        now = self._now()
+        self._listened(self._listening.hear(event, now), now)
+        self._settle()
+
+    def key(self, key: str, *, awaited: bool = False) -> None:
+        """The caller pressed a key: it stops an agent that may be stopped, and is collected.
+
+        One that is ``awaited`` stops nothing: the answer in progress has asked for it.
+        """
+        if self._closed:
+            return
+        self._silence.caller()
+        now = self._now()
+        if not awaited:
+            self._decided(self._floor.take(Key(), now))
+        self._collected(self._keys.press(key, now))
+        self._settle()
+
+    def agent_changed(self) -> None:
+        """The agent began or ceased to speak or to prepare an answer."""
+        if self._closed:
+            return
+        doing = self._agent_now()
+        if doing == self._agent:
+            return
+        self._agent = doing
+        self._decided(self._floor.take(doing, self._now()))
+        self._settle()
+
+    def _agent_now(self) -> Thinks | Speaks | Silent:
+        if self._speaker.protected:
+            return Speaks(interruptible=False)
+        if self._speaker.audible:
+            return Speaks()
+        return Thinks() if self._host.replying else Silent()
+
+    # What is decided -------------------------------------------------------------------------
+
+    def _listened(self, decisions: list[caller.Decision], now: float) -> None:
+        for decision in decisions:
+            match decision:
+                case caller.AskEnd():
+                    self._host.end_turn()
+                case caller.ProbablyEnded(text):
+                    if self._turns.eager and self._floor.state is floor.State.OPEN:
+                        self._host.prepare_reply(text)
+                case caller.NotEnded():
+                    self._host.forget_reply()
+                case caller.Words(text) | caller.Ended(text):
+                    if text:
+                        self._silence.caller()
+                    self._decided(self._floor.take(decision, now, self._speaker.left_ms))
+                case _:
+                    self._decided(self._floor.take(decision, now))
+
+    def _decided(self, decisions: list[agent.Decision]) -> None:
+        for decision in decisions:
+            match decision:
+                case agent.Pause():
+                    self._speaker.pause()
+                case agent.Resume():
+                    self._speaker.resume()
+                case agent.Commit():
+                    self._host.give_up_reply()
+                    self._speaker.commit()
+                case agent.Take(utterance):
+                    self._host.take_turn(utterance)
+                case agent.Overhear(text):
+                    self._host.overheard(text)
+
+    def _collected(self, keys: str | None) -> None:
+        if keys is not None:
+            self._host.keys_pressed(keys)
+
+    # Time ------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When something is due next, on the call's clock."""
+        return min((it.deadline for it in self._clocks() if it.deadline is not None), default=None)
+
+    def _settle(self) -> None:
+        """Mind silence when nobody speaks, and set the timer to what is due next."""
+        self._mind_silence()
+        due = self.deadline
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and not self._closed:
+            self._timer = self._loop.call_later(max(0.0, due - self._now()), self.tick)
+
+    def _mind_silence(self) -> None:
+        """A sound without a word is no end of the silence: it only has to be over first."""
+        if not isinstance(self._agent, Silent) or self._listening.text:
+            self._silence.busy()
+        elif self._listening.state is listening.State.QUIET and self._duration is not None:
+            self._silence.quiet(self._now())
+
+    def _clocks(self) -> Iterator[Listening | Floor | Keys | Silence | Duration]:
+        yield from (self._listening, self._floor, self._keys)
+        if self._listening.state is listening.State.QUIET:
+            yield self._silence
+        if self._duration is not None:
+            yield self._duration
+
+    def tick(self) -> None:
+        """Do what has become due."""
+        if self._closed:
+            return
+        now = self._now()
+        self._listened(self._listening.tick(now), now)
+        self._decided(self._floor.tick(now))
+        self._collected(self._keys.tick(now))
+        self._mind_silence()
+        for reminder in self._clocks():
+            if isinstance(reminder, Silence | Duration) and (due := reminder.tick(now)):
+                self._host.remind(due)
+        self._settle()

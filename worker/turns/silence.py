@@ -1,0 +1,94 @@
+"""How long nobody may speak, and how long a call may last.
+
+busy ──quiet──> waiting ──silence_s──> Ask ──busy, quiet──> waiting ──…──> Leave
+                   └── the caller says a word: all is forgotten
+
+start ─────────────── longest_s - warn_s: Warn ─────── longest_s: TimeUp
+"""
+
+from dataclasses import dataclass
+
+from worker.turns.policy import Turns
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask whether the caller is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Say goodbye and hang up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Tell the caller that time is running out."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeUp:
+    """Say so and hang up."""
+
+
+class Silence:
+    """Silence on both sides. ``now`` is monotonic seconds."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._asked = 0
+        self._left = False
+        self.deadline: float | None = None
+
+    def caller(self) -> None:
+        """The caller said a word, or pressed a key. A mere sound is none."""
+        self._asked = 0
+        self.deadline = None
+
+    def busy(self) -> None:
+        """The agent speaks or prepares to."""
+        self.deadline = None
+
+    def quiet(self, now: float) -> None:
+        """From now on nobody speaks. Said again, it changes nothing."""
+        if self.deadline is None and self._turns.silence_s is not None and not self._left:
+            self.deadline = now + self._turns.silence_s
+
+    def forget(self) -> None:
+        """Silence is not minded on this call."""
+        self._left = True
+        self.deadline = None
+
+    def tick(self, now: float) -> Ask | Leave | None:
+        """Return what has become due, once."""
+        if self.deadline is None or now < self.deadline:
+            return None
+        self.deadline = None
+        if self._asked >= self._turns.ask_times:
+            self._left = True
+            return Leave()
+        self._asked += 1
+        return Ask()
+
+
+class Duration:
+    """The length of a call."""
+
+    def __init__(self, turns: Turns, now: float) -> None:
+        self._due: list[tuple[float, Warn | TimeUp]] = []
+        if turns.longest_s is not None:
+            end = now + turns.longest_s
+            if 0 < turns.warn_s < turns.longest_s:
+                self._due.append((end - turns.warn_s, Warn()))
+            self._due.append((end, TimeUp()))
+
+    @property
+    def deadline(self) -> float | None:
+        """When something becomes due."""
+        return self._due[0][0] if self._due else None
+
+    def tick(self, now: float) -> Warn | TimeUp | None:
+        """Return what has become due, once."""
+        if not self._due or now < self._due[0][0]:
+            return None
+        return self._due.pop(0)[1]
