@@ -27,6 +27,8 @@ from phone.script import run_script
 from shared.audio import write_stereo_wav
 from shared.local_secrets import LocalSecretError, twilio_auth_token
 from shared.settings import Settings, load_settings
+from shared.settings.environment import provider_fields
+from shared.settings.fields import variable
 
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -112,8 +114,10 @@ async def _gateway(settings: Settings) -> AsyncIterator[str]:
     words = [sys.executable, "-m", "gateway", "serve", "--host", "127.0.0.1", "--port", "0"]
     words += ["--data-dir", str(settings.data_dir)]
     words += ["--agents", str(settings.agents_dir), "--agent", AGENT]
-    # A configured public address or certificate is not this gateway's, in .env neither.
+    # A configured public address or certificate is not this gateway's, in .env neither; and what
+    # the demo shows needs no key, so it uses none.
     hidden = {"PUBLIC_URL", "BASE_URL", "WEBHOOK_URL", "TLS_CERT_FILE", "TLS_KEY_FILE"}
+    hidden |= {variable(field) for field in provider_fields()} | {"ELEVEN_LABS_API_KEY"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     with log_path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(

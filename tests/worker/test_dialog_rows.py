@@ -11,16 +11,32 @@ import pytest
 
 from shared import messages
 from tests.virtual_time import virtual_time
-from tests.worker.playbook import STREAM, Ears, Playbook, Says, Voice
+from tests.worker.conversing import Live, clerk
+from tests.worker.playbook import (
+    STREAM,
+    After,
+    Begins,
+    Ears,
+    Hears,
+    Playbook,
+    Says,
+    TimedVoice,
+    Voice,
+)
+from tests.worker.scripted_llm import Model
 from worker.agent import Agent
 from worker.call_info import CallInfo
+from worker.llm import LLM
 from worker.message import Message
-from worker.stt import STTSession
-from worker.tts import TTSSession
+from worker.providers import Deepgram, ElevenLabs, OpenAI
+from worker.stt import STT, Partial, STTSession
+from worker.tts import TTS, TTSSession
 from worker.voip import VoIP
 
 _HERE = "worker.test_dialog_rows"
 _VOIP, _SPEAKER, _SESSION = "worker.test_voip", "worker.test_speaker", "worker.test_session"
+_OFFICE, _HANDOVER = "worker.test_office", "worker.test_handover"
+_CONVERSATION, _EXAMPLES = "worker.test_conversation", "docs.test_examples"
 _CALL, _REQUESTS = "gateway.calls.test_call", "gateway.calls.test_requests"
 
 ROWS = {
@@ -51,6 +67,46 @@ ROWS = {
     "Ds31": [
         (_CALL, "test_a_transfer_dials_and_lets_the_process_go"),
         (_CALL, "test_a_carrier_that_does_not_ask_is_told_to_hang_up"),
+    ],
+    "Ds34": [(_HERE, "test_an_agent_is_its_ears_its_mind_and_its_voice")],
+    "Ds35": [
+        (_SESSION, "test_a_turn_is_heard_answered_recorded_and_checkpointed"),
+        (_HERE, "test_words_that_were_not_understood_ask_no_model"),
+    ],
+    "Ds36": [
+        (_OFFICE, "test_a_stream_is_spoken_as_it_comes_and_its_whole_text_returned"),
+        (_OFFICE, "test_a_stream_that_is_not_spoken_to_its_end_is_closed"),
+        (_OFFICE, "test_only_an_uninterruptible_message_is_heard_out"),
+    ],
+    "Ds37": [(_OFFICE, "test_only_an_uninterruptible_message_is_heard_out")],
+    "Ds38": [
+        (
+            _CONVERSATION,
+            "test_a_committed_barge_in_closes_the_request_and_keeps_what_was_heard",
+        ),
+        (_HERE, "test_what_must_be_heard_survives_and_what_need_not_goes"),
+    ],
+    "Ds39": [(_OFFICE, "test_ears_that_are_lost_end_the_call_in_the_middle_of_an_answer")],
+    "Ds40": [
+        (_HANDOVER, "test_a_callers_word_changes_the_voice"),
+        (_HANDOVER, "test_other_ears_hear_from_then_on"),
+        (_HANDOVER, "test_a_provider_that_cannot_be_had_changes_nothing"),
+    ],
+    "Ds41": [
+        (_CONVERSATION, "test_a_call_may_end_in_any_phase_and_leaves_nothing_behind"),
+        (_SESSION, "test_what_comes_after_the_end_harms_nobody"),
+    ],
+    "Ds42": [
+        (_HERE, "test_the_carrier_records_and_transcribes_as_soon_as_the_stream_is_open"),
+        (_HERE, "test_what_is_known_of_a_call_is_merged_and_later_keys_win"),
+        (_SESSION, "test_what_the_carrier_reports_reaches_the_agent"),
+    ],
+    "Ds43": [
+        (_HERE, "test_a_model_is_told_what_to_be_first_of_all_if_it_is_told_anything"),
+        (_CONVERSATION, "test_words_that_an_agent_changes_take_the_place_of_the_callers_own"),
+        (_EXAMPLES, "test_the_timestamped_agent_tells_its_model_when_each_turn_was"),
+        (_HERE, "test_a_greeting_that_must_be_heard_is_not_cut_and_is_remembered"),
+        (_SESSION, "test_a_hook_that_raises_ends_the_call_with_its_error"),
     ],
     "Ds53": [(_CALL, "test_a_stream_and_its_audio_reach_the_process_in_order")],
     "Ds54": [(_CALL, "test_a_crash_is_answered_with_an_apology_and_the_fallback")],
@@ -135,3 +191,87 @@ async def test_every_event_of_the_line_reaches_its_listener() -> None:
     assert heard == [play.call.info.call_sid, "1"]
     assert {"play", "clear", "hangup", "transfer", "start_recording"} <= set(vars(VoIP))
     await play.ended()
+
+
+def test_an_agent_is_its_ears_its_mind_and_its_voice() -> None:
+    agent = clerk(OpenAI(model="gpt-4.1-nano"), stt=Deepgram(), tts=ElevenLabs())
+    parts: tuple[STT, LLM, TTS] = (Deepgram(), OpenAI(model="gpt-4.1-nano"), ElevenLabs())
+    assert (agent.stt, agent.llm, agent.tts) == parts
+    assert agent.llm != OpenAI()
+
+
+@virtual_time
+async def test_words_that_were_not_understood_ask_no_model() -> None:
+    model = Model("Yes.")
+    play = await (Live(clerk(model)) >> STREAM)
+    await play.asks("")
+    assert model.asked == []
+    await play.finished()
+
+
+@virtual_time
+async def test_what_must_be_heard_survives_and_what_need_not_goes() -> None:
+    heard: dict[str, str] = {}
+
+    async def on_start(self: Agent) -> None:
+        heard["must"] = await self.say("one two three", interruptible=False)
+        heard["need not"] = await self.say("four five six")
+
+    play = await (Live(clerk(None, tts=TimedVoice(), on_start=on_start)) >> STREAM >> After(0.1))
+    await (play >> Begins() >> Hears(Partial("stop it")) >> After(0.1))
+    await (play >> Begins() >> Hears(Partial("stop it now")) >> After(1))
+    assert heard == {"must": "one two three", "need not": "four"}
+    await play.finished()
+
+
+@virtual_time
+async def test_the_carrier_records_and_transcribes_as_soon_as_the_stream_is_open() -> None:
+    async def on_start(self: Agent) -> None:
+        await self.call.start_recording()
+        await self.call.start_transcription()
+
+    play = await (Live(clerk(Model("x"), greeting="Hello", on_start=on_start)) >> STREAM)
+    asked = play.told(messages.StartRecording)
+    await (play >> messages.Reply(asked[0].request))
+    assert len(play.told(messages.StartTranscription)) == 1
+    await (play >> After(1))
+    assert play.said("agent") == ["Hello"]
+    assert [it["content"] for it in play.agent.history.messages()] == ["Hello"]
+    await play.finished()
+
+
+@virtual_time
+async def test_what_is_known_of_a_call_is_merged_and_later_keys_win() -> None:
+    async def inference(self: Agent, message: Message[str]) -> None:
+        self.state |= {"to": message.data, "last": message.data}
+
+    play = await (Live(clerk(None, inference=inference)) >> STREAM)
+    play.agent.state |= {"from": "+1", "to": "+2"}
+    await play.asks("+3", 1)
+    assert play.agent.state == {"from": "+1", "to": "+3", "last": "+3"}
+    await play.finished()
+
+
+@pytest.mark.parametrize("instructions", ["Be brief.", ""])
+def test_a_model_is_told_what_to_be_first_of_all_if_it_is_told_anything(instructions: str) -> None:
+    @virtual_time
+    async def case() -> None:
+        model = Model("Yes.")
+        play = await (Live(clerk(model, instructions=instructions)) >> STREAM)
+        await play.asks("hello")
+        assert model.told() == ["system Be brief."] * bool(instructions) + ["user hello"]
+        await play.finished()
+
+    case()
+
+
+@virtual_time
+async def test_a_greeting_that_must_be_heard_is_not_cut_and_is_remembered() -> None:
+    parts: dict[str, Any] = {"greeting": "Good evening.", "greeting_interruptible": False}
+    model = Model("Yes.")
+    play = await (Live(clerk(model, tts=TimedVoice(), **parts)) >> STREAM >> After(0.05))
+    await (play >> Begins() >> Hears(Partial("hello there")))
+    await play.asks("hello there")
+    assert model.told() == ["assistant Good evening.", "user hello there"]
+    assert play.said("agent") == ["Good evening.", "Yes."]
+    await play.finished()
