@@ -3,6 +3,8 @@
 import typer
 
 from gateway.cli import calls, phone, releases, setup
+from gateway.cli.chat import chat
+from gateway.cli.latency import latency
 from gateway.cli.serve import serve
 
 app = typer.Typer(
@@ -19,6 +21,8 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(phone.demo)
 app.command()(phone.call)
+app.command()(latency)
+app.command()(chat)
 app.command()(setup.new)
 app.command()(releases.deploy)
 app.command()(releases.releases)

@@ -1,0 +1,89 @@
+"""``callfarm latency``: how long the caller waited, from a recording of the call."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.configuration import AsJson
+from gateway.cli.output import as_json, fail, note, table
+
+if TYPE_CHECKING:
+    from phone.latency import Figures, Latency
+
+
+def latency(
+    file: Annotated[
+        Path,
+        typer.Argument(help="A stereo WAV: caller left, agent right.", exists=True, dir_okay=False),
+    ],
+    swapped: Annotated[bool, typer.Option("--swapped", help="Caller right, agent left.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Measure a recorded call: for each time the caller spoke, how long until the agent did.
+
+    Reads what callfarm call --out writes, and Twilio's dual-channel recordings. Interruptions
+    count apart.
+
+    Example: callfarm latency call.wav
+    """
+    from phone.latency import measure
+    from phone.stereo import RecordingError, track_levels
+
+    try:
+        left, right = track_levels(file)
+    except (RecordingError, OSError) as error:
+        fail(error)
+    found = measure(right, left) if swapped else measure(left, right)
+    if json:
+        as_json(_object(file, found))
+    else:
+        _show(found)
+
+
+def _object(file: Path, found: "Latency") -> dict[str, object]:
+    figures = {
+        name: dataclasses.asdict(value) if value is not None else None
+        for name, value in _figures(found).items()
+    }
+    return {"file": str(file), **dataclasses.asdict(found), **figures}
+
+
+def _figures(found: "Latency") -> dict[str, "Figures | None"]:
+    return {
+        "replies": found.replies,
+        "after_interruptions": found.after_interruptions,
+        "yields": found.yields,
+    }
+
+
+def _show(found: "Latency") -> None:
+    if found.greeting_ms is not None:
+        note(f"the agent is heard first after {found.greeting_ms:.0f} ms")
+    if not found.utterances:
+        note("nobody speaks on the caller's track; are the tracks the other way round (--swapped)?")
+        return
+    rows = [
+        (
+            f"{it.from_ms / 1000:.2f} s",
+            f"{(it.until_ms - it.from_ms) / 1000:.2f} s",
+            it.kind,
+            _ms(it.took_ms),
+            _ms(it.yielded_ms),
+        )
+        for it in found.utterances
+    ]
+    table(("caller spoke at", "for", "then", "agent after it", "agent spoke on"), rows)
+    note("")
+    names = ("replies", "after interruptions", "agent spoke on")
+    summary = [
+        (name, it.count, _ms(it.median_ms), _ms(it.p95_ms), _ms(it.worst_ms))
+        for name, it in zip(names, _figures(found).values(), strict=True)
+        if it is not None
+    ]
+    table(("", "n", "median", "p95", "worst"), summary or [("replies", 0, "-", "-", "-")])
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} ms"
