@@ -33,7 +33,9 @@ check: $(STAMP)  ## format, lint, types, and the walls between the rooms
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@# A release imports its agents as modules of the top.
-	@cd agents && MYPYPATH=..:. ../$(BIN)/mypy --config-file ../pyproject.toml *.py
+	@for folder in agents docs/examples/*/; do \
+	  (cd $$folder && MYPYPATH=$(CURDIR):. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml *.py) || exit 1; \
+	done
 	@$(BIN)/lint-imports
 
 clean:  ## remove .venv, caches and var
