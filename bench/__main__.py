@@ -11,6 +11,7 @@ BENCHMARKS = {
     "burst": "a hundred webhooks at once",
     "greeting": "the stream's start to the first audio of a greeting",
     "echo": "audio there and back at 1 to 100 calls",
+    "cascade": "conversations by three providers at 1 to 50 calls: delays, CPU, memory",
     "memory": "what the gateway keeps of frames and of calls",
     "deploy": "the echo of live calls with and without deploys",
 }

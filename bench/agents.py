@@ -82,3 +82,28 @@ class Greeter(Agent):
     "routes.toml": 'default = "greeter:Greeter"\n',
 }
 """Greets with a second of tone that its voice makes in no time."""
+
+CASCADE = {
+    "talker.py": """\
+import gc
+
+from worker import Agent
+from worker.providers import Cartesia, Deepgram, OpenAI
+
+
+class Talker(Agent):
+    stt = Deepgram()
+    llm = OpenAI()
+    tts = Cartesia(voice="a-voice")
+    greeting = "Hello, how can I help you?"
+    instructions = "You answer the phone of a restaurant and book its tables. " * 20
+
+    async def on_dtmf(self, digit):
+        gc.collect()
+
+    async def on_keys(self, keys):
+        pass
+""",
+    "routes.toml": 'default = "talker:Talker"\n',
+}
+"""Hears, thinks and speaks by three providers; collects its garbage when a key is pressed."""

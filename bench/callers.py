@@ -98,8 +98,41 @@ _PING = b"\x89\x00"
 
 
 def masked_text(message: bytes) -> bytes:
-    """Return the frame of a text message of 126 to 65535 bytes, as a client sends it."""
-    return b"\x81\xfe" + len(message).to_bytes(2, "big") + _MASK + message
+    """Return the frame of a text message of up to 65535 bytes, as a client sends it."""
+    size = len(message)
+    head = b"\x81\xfe" + size.to_bytes(2, "big") if size > 125 else bytes((0x81, 0x80 | size))
+    return head + _MASK + message
+
+
+def texts_in(data: bytes) -> tuple[list[bytes], bytes]:
+    """Return the whole text messages in what a server sent, and what is left; pings are skipped."""
+    texts = []
+    start, have = 0, len(data)
+    while have - start >= 2:
+        size, body = data[start + 1], start + 2
+        if size == 126:
+            size, body = int.from_bytes(data[body : body + 2], "big"), body + 2
+        elif size == 127:
+            size, body = int.from_bytes(data[body : body + 8], "big"), body + 8
+        if body + size > have:
+            break
+        if data[start] == 0x81:
+            texts.append(data[body : body + size])
+        else:
+            assert data[start] == _PING[0], data[start : start + 4]
+        start = body + size
+    return texts, data[start:]
+
+
+def media_head(index: int) -> bytes:
+    """Return a media message of call ``index`` up to its payload."""
+    return b'{"event":"media","streamSid":"MZ%032x","media":{"track":"inbound","payload":"' % index
+
+
+def payload_size(message: bytes) -> int:
+    """Return how many bytes of audio are in a media message."""
+    encoded = message[message.rindex(b":") + 2 : message.rindex(b'"')]
+    return len(encoded) * 3 // 4 - encoded[-2:].count(b"=")
 
 
 def connect(port: int, index: int) -> Caller:

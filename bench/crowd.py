@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, cast
 
 from bench.people import People, Pumped, Ring, Talk
+from bench.talkers import Talks
 from tests.harness import AUTH_TOKEN, RunningGateway
 
 
@@ -31,6 +32,10 @@ class Crowd:
     async def greetings(self) -> list[float]:
         """Open them one by one; return ms from each ``start`` to its first audio."""
         return cast("list[float]", await self._ask("greetings"))
+
+    async def talk(self, seconds: float) -> Talks:
+        """Open the streams of all calls that rang and hold conversations for ``seconds``."""
+        return cast("Talks", await self._ask("talk", seconds))
 
     async def converse(self, seconds: float) -> Talk:
         """Have all speak for ``seconds``."""

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from bench import callers
+from bench import talkers as talkers_
 from bench.callers import Caller
+from bench.talkers import Talker, Talks
 from phone.parameters import Identity
 from phone.signature import Signer
 
@@ -134,6 +136,23 @@ class People:
             self._callers[index] = caller
         self._rung.clear()
         return taken
+
+    def talk(self, seconds: float) -> Talks:
+        """Open the media sockets, start the streams within a second, and hold conversations.
+
+        They last ``seconds``; then everybody presses a key.
+        """
+        talks = Talks()
+        talkers = []
+        for at, (index, url) in enumerate(self._rung.items()):
+            connection = self._open(url)
+            self._callers[index] = Caller(index, connection)
+            talkers.append(Talker(index, connection, talks, at / len(self._rung)))
+        self._rung.clear()
+        talkers_.talk(talkers, time.monotonic() + seconds)
+        for talker in talkers:
+            talker.press("1")
+        return talks
 
     def converse(self, seconds: float, go_on: Callable[[], bool] = lambda: False) -> Talk:
         """Have all callers speak for ``seconds``, and again as long as ``go_on`` says so."""

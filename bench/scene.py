@@ -52,9 +52,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(agents: Mapping[str, str]) -> AsyncIterator[Scene]:
+async def scene(
+    agents: Mapping[str, str], environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Scene]:
     """Run a gateway with ``agents``, and callers, until the block ends."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        async with running_gateway(Path(folder), agents) as gateway:
+        async with running_gateway(Path(folder), agents, environment) as gateway:
             with crowd(gateway) as people:
                 yield Scene(gateway, people)
