@@ -11,15 +11,18 @@ The first frame each way is `Hello`; a release whose worker speaks another ``VER
 when it is deployed, not in the middle of a call.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgpack
 import msgspec
 
-from shared.audio import FRAME_BYTES
+from shared.audio import FRAME_BYTES, FRAME_MS
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a frame changes its meaning or its fields."""
+
+MAX_BATCH_MS = 200
+"""The longest batch of the caller's audio that a call may ask for, in ms."""
 
 MAX_FRAME = 1 << 20
 """Bytes of the largest frame either side accepts: about two minutes of audio."""
@@ -171,6 +174,15 @@ class Running(_Frame, tag=30, frozen=True):
     agent: str
 
 
+class Hear(_Frame, tag=50, frozen=True):
+    """From now on the caller's audio is wanted ``batch_ms`` at a time; at first it is 20 ms.
+
+    An event comes behind all audio that was heard before it, a batch that is not full included.
+    """
+
+    batch_ms: Annotated[int, msgspec.Meta(ge=FRAME_MS, le=MAX_BATCH_MS)]
+
+
 class Mark(_Frame, tag=31, frozen=True):
     """Ask for an echo when everything played so far has been heard."""
 
@@ -305,6 +317,7 @@ class Finished(_Frame, tag=46, frozen=True):
 Command = (
     Hello
     | Running
+    | Hear
     | Mark
     | Clear
     | HangUp

@@ -22,10 +22,10 @@ from shared.messages import MAX_FRAME
 
 SOCKET_BUFFER = 10 * 1024
 """Bytes asked of the kernel for each direction (it takes twice that and counts its own overhead,
-768 bytes for a frame of 20 ms): about half a second of audio. The default holds 5.6 s."""
+768 bytes for a frame of 20 ms): half a second of audio, 1.3 s in batches. The default: 5.6 s."""
 
-RING_FRAMES = 150
-"""Droppable frames that wait for a slow reader: 3 s of audio."""
+RING_BYTES = 25_000
+"""Droppable frames that wait for a slow reader, in bytes: 3 s of audio."""
 
 KEPT_FRAMES = 2000
 """Frames that may not be dropped and wait for a slow reader."""
@@ -101,7 +101,7 @@ class Pipe:
         connection: Connection,
         on_frame: Callable[[bytes], None],
         on_closed: Callable[[Exception | None], None],
-        ring_frames: int = RING_FRAMES,
+        ring_bytes: int = RING_BYTES,
         kept_frames: int = KEPT_FRAMES,
     ) -> None:
         self._socket = socket_of(connection)
@@ -109,10 +109,11 @@ class Pipe:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
         self._loop = asyncio.get_running_loop()
         self._on_frame, self._on_closed = on_frame, on_closed
-        self._ring_frames, self._kept_frames = ring_frames, kept_frames
+        self._ring_bytes, self._kept_frames = ring_bytes, kept_frames
         self._frames = Frames()
         self._backlog: deque[tuple[bytes, bool]] = deque()
-        self._droppable = 0
+        self._droppable = self._kept = 0
+        """What of the backlog may be dropped, in bytes, and what may not, in frames."""
         self._sent = self._received = self._dropped = 0
         self._flushed: asyncio.Future[None] | None = None
         self._open = True
@@ -152,20 +153,22 @@ class Pipe:
 
     def _queue(self, wire: bytes, droppable: bool) -> None:
         if droppable:
-            if self._droppable >= self._ring_frames:
+            while self._droppable and self._droppable + len(wire) > self._ring_bytes:
                 self._drop_oldest()
-            self._droppable += 1
-        elif len(self._backlog) - self._droppable >= self._kept_frames:
+            self._droppable += len(wire)
+        elif self._kept >= self._kept_frames:
             self._lost(BufferError(f"{self._kept_frames} frames wait for a reader that stopped"))
             return
+        else:
+            self._kept += 1
         self._backlog.append((wire, droppable))
 
     def _drop_oldest(self) -> None:
-        for index, (_, droppable) in enumerate(self._backlog):
+        for index, (wire, droppable) in enumerate(self._backlog):
             if droppable:
                 del self._backlog[index]
+                self._droppable -= len(wire)
                 break
-        self._droppable -= 1
         self._dropped += 1
 
     def _writable(self) -> None:
@@ -178,17 +181,18 @@ class Pipe:
                 return
             except ConnectionError as error:
                 backlog.clear()
-                self._droppable = 0
+                self._droppable = self._kept = 0
                 self._unheard(error)
                 break
             except OSError as error:
                 self._lost(error)
                 return
-            if droppable:
-                self._droppable -= 1
+            if droppable:  # it has begun to go out
+                self._droppable, self._kept = self._droppable - len(wire), self._kept + 1
             if sent < len(wire):
                 backlog[0] = (wire[sent:], False)
                 return
+            self._kept -= 1
             backlog.popleft()
             self._sent += 1
         if self._open:

@@ -54,7 +54,6 @@ class Conversation:
         self.agent, self.call = agent, call
         self._now, self._spawn = clock, spawn
         self._heard_bytes = 0
-        self._wants_audio = _wants_audio(agent)
         self.times = TurnTimes(clock, call.tell)
         self.transcript = Transcript(call, self.times, lambda: ms_of_bytes(self._heard_bytes))
         self.speaker = Speaker(call, clock, self.times, self._agent_changed)
@@ -123,7 +122,7 @@ class Conversation:
         """Hand the caller's audio to whoever listens."""
         self._heard_bytes += len(audio)
         self.ears.post(audio)
-        if self._wants_audio:
+        if self.crew.hears_audio:
             self.agent.on_audio(audio)
 
     def key(self, digit: str) -> None:
@@ -246,7 +245,7 @@ class Conversation:
         await provide_for(agent, self)
         self.agent = successor(agent, self.agent)
         self.agent.attach(self.call, self)
-        self._wants_audio = _wants_audio(self.agent)
+        self.crew.ask_for_audio()
         self.office.took_over()
         self.mind.forget()
         self._greet_anew()
@@ -289,10 +288,6 @@ class Conversation:
         await asyncio.gather(
             self.mind.aclose(), self.office.aclose(), self.speaker.aclose(), self.ears.aclose()
         )
-
-
-def _wants_audio(agent: Agent) -> bool:
-    return type(agent).on_audio is not Agent.on_audio
 
 
 async def _raise(error: Exception) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from worker.stt import STT, Hearing, STTListener, STTSession
+from shared.audio import FRAME_MS
+from worker.stt import STT, Batched, Hearing, STTListener, STTSession
 from worker.turn_times import AudioClock
 
 
@@ -26,6 +27,11 @@ class Ears:
         self._times.restart()
         if old is not None:
             await old.aclose()
+
+    @property
+    def batch_ms(self) -> int:
+        """How much audio those who hear now like at a time, in ms."""
+        return self._session.batch_ms if isinstance(self._session, Batched) else FRAME_MS
 
     def post(self, audio: bytes) -> None:
         """Take the caller's audio."""

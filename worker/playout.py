@@ -131,20 +131,25 @@ class Playout:
 
     def pump(self) -> None:
         """Send what may be sent: each once all of those before are with the carrier."""
-        if not self.paused and self._call.streaming:
-            for utterance in list(self._queue):
-                self._send(utterance)
-                if not utterance.speech.all_sent:
-                    break
-                self._mark_end(utterance)
-        self._changed()
+        if self.paused or not self._call.streaming:
+            return
+        has_begun = False
+        for utterance in list(self._queue):
+            has_begun = self._send(utterance) or has_begun
+            if not utterance.speech.all_sent:
+                break
+            self._mark_end(utterance)
+        if has_begun:
+            self._changed()
 
-    def _send(self, utterance: Utterance) -> None:
+    def _send(self, utterance: Utterance) -> bool:
+        """Send what has come of it; tell whether it has begun with that."""
         speech = utterance.speech
         audio = speech.unsent()
         if not audio:
-            return
-        if utterance.first_audio_at is None:
+            return False
+        begins = utterance.first_audio_at is None
+        if begins:
             self._begin(utterance, audio)
         else:
             self._place(speech)
@@ -152,6 +157,7 @@ class Playout:
         speech.sent += len(audio)
         if speech.clause_passed():
             self._call.mark()
+        return begins
 
     def _place(self, speech: Speech) -> None:
         """Where other audio has come between, it goes on at another place of the stream."""

@@ -8,6 +8,7 @@ things become known; nothing here waits for a turn to be complete.
 from collections.abc import Callable
 
 from shared import messages
+from shared.audio import FRAME_BYTES, SAMPLE_RATE
 from shared.turn_stages import Stage
 
 _EARLY = (Stage.MODEL_ASKED, Stage.FIRST_TOKEN, Stage.FIRST_CLAUSE, Stage.FIRST_AUDIO)
@@ -105,7 +106,9 @@ class AudioClock:
     def posted(self, size: int, now: float) -> None:
         """``size`` bytes were handed on."""
         if not self._known or self._size - self._known[-1][0] >= self._EVERY:
-            self._known.append((self._size, now))
+            # Audio of more than a frame has begun to come before now.
+            began = now - max(0, size - FRAME_BYTES) / SAMPLE_RATE
+            self._known.append((self._size, began))
             if len(self._known) > self._MOST:
                 del self._known[: self._MOST // 2]
         self._size += size

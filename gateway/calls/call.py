@@ -16,6 +16,7 @@ import structlog
 
 from gateway.allowance import LineAllowance
 from gateway.calls.answers import Answer, Apologise, CallLeg, Connect, Dial, HangUp, IncomingCall
+from gateway.calls.inbound import Inbound
 from gateway.calls.measurements import Measurements
 from gateway.calls.requests import Requests
 from gateway.calls.state import CallState, Flow, Plan
@@ -72,6 +73,7 @@ class Call:
         self.incoming, self.rules = incoming, rules
         self.flow = Flow.new()
         self.process: CallProcess | None = None
+        self.inbound = Inbound()
         self.stream: CallStream | None = None
         self.release = self.agent = ""
         self.began, self.ended = time.time(), 0.0
@@ -124,6 +126,7 @@ class Call:
         """The process is being forked: tell it which call this is, and wait for the stream."""
         # A template that died a moment ago has taken the order with it.
         self.process, self.release = None if process.exited.done() else process, release
+        self.inbound.connect(process.pipe)
         self.heard_at = self._loop.time()
         it = self.incoming
         self.tell(messages.Hello(messages.VERSION))
@@ -342,6 +345,8 @@ class Call:
             case messages.Clear():
                 if stream is not None:
                     stream.socket.clear()
+            case messages.Hear(batch_ms):
+                self.inbound.gather(batch_ms)
             case _ if isinstance(command, messages.Request):
                 self._requests.take(command)
             case _:
@@ -497,7 +502,7 @@ class Call:
     def tell(self, event: messages.Event) -> None:
         """Send an event to the process."""
         if self.process is not None:
-            self.process.pipe.send(messages.encode(event))
+            self.inbound.event(event)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` beside the call; it handles its own errors."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.farm.process import CallProcess
+from gateway.calls.inbound import Inbound
 from gateway.media.listener import MediaSocket, StreamStart
 from shared import messages
 
@@ -11,7 +11,7 @@ from shared import messages
 class StreamOwner(Protocol):
     """The call that a stream belongs to."""
 
-    process: CallProcess | None
+    inbound: Inbound
 
     def tell(self, event: messages.Event) -> None:
         """Send an event to the call's process."""
@@ -26,10 +26,10 @@ class StreamOwner(Protocol):
 class CallStream:
     """Hears one media socket for one call. A call may have several, one after the other."""
 
-    __slots__ = ("_call", "_send", "_stopped", "socket")
+    __slots__ = ("_call", "_hear", "_stopped", "socket")
 
     socket: MediaSocket
-    _send: Callable[..., None]
+    _hear: Callable[[bytes], None]
 
     def __init__(self, call: StreamOwner) -> None:
         self._call = call
@@ -38,13 +38,12 @@ class CallStream:
     def stream_started(self, socket: MediaSocket, start: StreamStart) -> None:
         """Hand the stream to the call."""
         self.socket = socket
-        process = self._call.process
-        self._send = process.pipe.send if process is not None else _nowhere
+        self._hear = self._call.inbound.audio
         self._call.stream_started(self, start.stream_sid, dict(start.parameters))
 
     def stream_audio(self, audio: bytes) -> None:
-        """Send the caller's audio to the process; the oldest goes first when it does not read."""
-        self._send(messages.audio_frame(audio), True)
+        """The caller's audio came."""
+        self._hear(audio)
 
     def stream_mark(self, name: str) -> None:
         """A mark came back."""
@@ -64,9 +63,9 @@ class CallStream:
 
     def close(self, reason: str) -> None:
         """Close the socket from this side."""
-        self._send = _nowhere
+        self._hear = _nowhere
         self.socket.close(1000, reason[:100])
 
 
-def _nowhere(frame: bytes, droppable: bool = False) -> None:
-    """Where audio goes when there is no process."""
+def _nowhere(audio: bytes) -> None:
+    """Where audio goes that comes after the close."""

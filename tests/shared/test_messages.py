@@ -31,6 +31,7 @@ EVENTS: list[messages.Event] = [
 COMMANDS: list[messages.Command] = [
     messages.Hello(messages.VERSION),
     messages.Running("echo:Echo"),
+    messages.Hear(60),
     messages.Mark("0.1"),
     messages.Clear(),
     messages.HangUp(1),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.messages import MAX_FRAME
-from shared.pipe import Frames, Pipe, PipeProtocolError
+from shared.pipe import RING_BYTES, Frames, Pipe, PipeProtocolError
 
 LONG = 30.0
 
@@ -19,13 +19,13 @@ LONG = 30.0
 class End:
     """A `Pipe` that writes down what it hears; the other end is a plain ``Connection``."""
 
-    def __init__(self, ring_frames: int = 150, kept_frames: int = 2000) -> None:
+    def __init__(self, ring_bytes: int = RING_BYTES, kept_frames: int = 2000) -> None:
         ours, self.other = multiprocessing.Pipe(duplex=True)
         self.heard: list[bytes] = []
         self.closed: list[Exception | None] = []
         self.over = asyncio.Event()
         self.got = asyncio.Event()
-        self.pipe = Pipe(ours, self.frame, self.lost, ring_frames, kept_frames)
+        self.pipe = Pipe(ours, self.frame, self.lost, ring_bytes, kept_frames)
 
     def frame(self, frame: bytes) -> None:
         self.heard.append(frame)
@@ -246,11 +246,12 @@ async def test_the_kernel_holds_no_more_than_about_a_second_of_audio(end: End) -
     assert end.fill() * 20 <= 1000
 
 
-async def test_the_oldest_audio_goes_first_and_is_counted(end: End) -> None:
+async def test_the_oldest_audio_goes_first_and_is_counted() -> None:
+    end = End(ring_bytes=150 * 8)
     end.fill()
     waiting = end.pipe.statistics().waiting
     for number in range(200):
-        end.pipe.send(b"a%d" % number, droppable=True)
+        end.pipe.send(b"a%03d" % number, droppable=True)
     seen = end.pipe.statistics()
     assert seen.dropped == 50
     assert seen.waiting == waiting + 150
@@ -258,7 +259,36 @@ async def test_the_oldest_audio_goes_first_and_is_counted(end: End) -> None:
     await end.pipe.drained()
     end.pipe.close()
     audio = [frame for frame in await reading if frame.startswith(b"a")]
-    assert audio == [b"a%d" % number for number in range(50, 200)]
+    assert audio == [b"a%03d" % number for number in range(50, 200)]
+    end.other.close()
+
+
+async def test_batches_of_audio_wait_no_longer_than_single_frames_do(end: End) -> None:
+    end.fill()
+    for _ in range(100):
+        end.pipe.send(bytes(800), droppable=True)
+    assert end.pipe.statistics().waiting <= 2 + 3.2 * 8000 / 800
+    assert end.closed == []
+
+
+async def test_frames_that_were_sent_or_dropped_leave_room_for_others() -> None:
+    end = End(ring_bytes=1000, kept_frames=20)
+    for _ in range(20):
+        end.fill()
+        for _ in range(10):
+            end.pipe.send(b"c")
+            end.pipe.send(bytes(150), droppable=True)
+        reading = asyncio.create_task(asyncio.to_thread(end.other.recv_bytes))
+        while end.pipe.statistics().waiting:
+            await reading
+            reading = asyncio.create_task(asyncio.to_thread(end.other.recv_bytes))
+        end.pipe.send(b"the reader's last")
+        await reading
+        while await asyncio.to_thread(end.other.poll, 0):
+            end.other.recv_bytes()
+    assert end.closed == []
+    end.pipe.close()
+    end.other.close()
 
 
 async def test_control_frames_are_never_dropped_and_keep_their_place(end: End) -> None:
@@ -277,7 +307,7 @@ async def test_control_frames_are_never_dropped_and_keep_their_place(end: End) -
 
 
 async def test_a_frame_that_has_begun_to_go_out_is_never_dropped() -> None:
-    end = End(ring_frames=2)
+    end = End(ring_bytes=12)
     large = b"A" * 100_000
     end.pipe.send(large, droppable=True)
     for number in range(50):
@@ -292,7 +322,7 @@ async def test_a_frame_that_has_begun_to_go_out_is_never_dropped() -> None:
 async def test_nothing_grows_for_a_reader_that_never_reads(end: End) -> None:
     for _ in range(20_000):
         end.pipe.send(b"x" * 160, droppable=True)
-    assert end.pipe.statistics().waiting <= 151
+    assert end.pipe.statistics().waiting <= 1 + RING_BYTES // 164
     assert end.closed == []
 
 
@@ -329,7 +359,7 @@ def test_whatever_is_sent_arrives_whole_in_order_and_control_entirely(
     plan: list[tuple[bool, int]],
 ) -> None:
     async def case() -> None:
-        end = End(ring_frames=5, kept_frames=10_000)
+        end = End(ring_bytes=5000, kept_frames=10_000)
         given_frames = []
         for number, (droppable, size) in enumerate(plan):
             frame = number.to_bytes(4, "big") + bytes([droppable]) * size

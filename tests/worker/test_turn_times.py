@@ -130,6 +130,16 @@ def test_a_place_in_the_audio_is_the_moment_when_it_came() -> None:
     assert clock.time_of(1990) == pytest.approx(51.99)
 
 
+def test_in_a_batch_a_place_is_the_moment_when_it_was_spoken_and_not_when_the_batch_came() -> None:
+    single, batches = AudioClock(), AudioClock()
+    for number in range(100):
+        single.posted(160, 50.0 + number * 0.02)
+        if number % 5 == 4:
+            batches.posted(800, 50.0 + number * 0.02)
+    for place in range(0, 1990, 70):
+        assert batches.time_of(place) == pytest.approx(single.time_of(place))
+
+
 def test_after_a_gap_in_the_audio_places_are_later() -> None:
     clock = AudioClock()
     for number in range(25):

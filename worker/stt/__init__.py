@@ -17,7 +17,7 @@ A provider sends what it can: `EndOfTurn` always, the others where its protocol 
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,19 @@ class STTSession(Protocol):
 
     async def aclose(self) -> None:
         """Release everything, in bounded time. May be called twice."""
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A session that hands audio on in batches, and needs it no sooner than that.
+
+    The call then asks the gateway for as much at a time, which wakes it less often; a session that
+    does not say so gets audio as it comes, 20 ms at a time.
+    """
+
+    @property
+    def batch_ms(self) -> int:
+        """How much audio it hands on at a time, in ms; asked once, when the session is open."""
 
 
 class STT(Protocol):

@@ -1,6 +1,6 @@
 """Deepgram's Nova models (``/v1/listen``), through its SDK.
 
-    post ──> tape ──100 ms──> socket ──> Results ──> `Turns` ──> listener
+    post ──> tape ──60 ms──> socket ──> Results ──> `Turns` ──> listener
                      4 s without audio: KeepAlive
     end_turn: Finalize ──> the turn ends with the result ``from_finalize``, or after 1 s
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from deepgram.listen.v1.client import AsyncV1Client
     from deepgram.listen.v1.socket_client import AsyncV1SocketClient
 
-BATCH_MS = 100
+BATCH_MS = 60
+"""Any size will do (docs: 20-100 ms is usual); half of it delays the end of a turn."""
+
 KEEP_ALIVE_SECONDS = 4.0
 """Deepgram closes after 10 s without a message (1011 NET-0001) and advises 3 to 5."""
 
@@ -152,6 +154,11 @@ class _Hearing:
         self._link: Link[AsyncV1SocketClient] = Link(
             sdk.PROVIDER, self._opening, self._serve, sdk.fault, self._failed, self._lost
         )
+
+    @property
+    def batch_ms(self) -> int:
+        """How much goes out at a time."""
+        return BATCH_MS
 
     async def start(self) -> None:
         """Open the connection. Raises `ProviderError`."""

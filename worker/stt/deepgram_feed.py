@@ -37,7 +37,11 @@ class Feed:
 
     def __init__(self, tape: Tape, stall_ms: float) -> None:
         self._tape, self._stall_ms = tape, stall_ms
-        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[bool] | None = None
+        """Whether the wait was in vain, when there is nothing to be sent."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = self._due_at = 0.0
         self._has_no_limit = False
         """Nothing but audio ends the wait that is going on: any audio does."""
         self._unheard_ms = 0.0
@@ -48,17 +52,17 @@ class Feed:
     def post(self, audio: bytes) -> None:
         """Take audio; it goes out as soon as it makes a batch."""
         if self._tape.post(audio) or self._has_no_limit:
-            self._wake.set()
+            self._wake()
 
     def ask(self) -> None:
         """Have the order sent after all that was posted so far."""
         self._is_asked = True
-        self._wake.set()
+        self._wake()
 
     def fail(self, error: ProviderError) -> None:
         """Have `run` raise ``error``: the connection is of no use any more."""
         self._fault = error
-        self._wake.set()
+        self._wake()
 
     def heard(self, *, is_due: bool) -> None:
         """Something came back; ``is_due`` when more must."""
@@ -84,6 +88,18 @@ class Feed:
         """
         self._fault, self._is_asked = None, False
         self.heard(is_due=False)
+        try:
+            await self._send(ear, patience, idle, order)
+        finally:
+            self._unset()
+
+    async def _send(
+        self,
+        ear: Ear,
+        patience: Callable[[], float | None],
+        idle: Callable[[], Awaitable[None]],
+        order: Callable[[], Awaitable[None]],
+    ) -> None:
         while self._fault is None:
             if batch := self._tape.take():
                 await ear.send_media(batch)
@@ -95,15 +111,44 @@ class Feed:
                 if rest := self._tape.take_rest():
                     await ear.send_media(rest)
                 await order()
-            else:
-                await self._doze(patience(), idle)
+            elif await self._doze(patience()):
+                await idle()
         raise self._fault
 
-    async def _doze(self, seconds: float | None, idle: Callable[[], Awaitable[None]]) -> None:
-        self._wake.clear()
+    async def _doze(self, seconds: float | None) -> bool:
+        """Wait for something to send, ``seconds`` at most; tell whether it was in vain."""
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        self._waiter = waiter
         self._has_no_limit = seconds is None
+        if seconds is not None:
+            self._set(self._loop.time() + seconds)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            await idle()
+            return await waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(False)
+
+    # One timer serves many waits: each is over long before it would ring, and puts it off.
+
+    def _set(self, due_at: float) -> None:
+        self._due_at = due_at
+        if self._timer is None or self._rings_at > due_at:
+            self._unset()
+            self._rings_at, self._timer = due_at, self._loop.call_at(due_at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done() or self._has_no_limit:
+            return
+        if self._loop.time() < self._due_at:
+            self._set(self._due_at)
+        else:
+            self._waiter.set_result(True)
+
+    def _unset(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

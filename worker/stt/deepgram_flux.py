@@ -153,6 +153,11 @@ class _Hearing:
             sdk.PROVIDER, self._opening, self._serve, sdk.fault, self._failed, self._lost
         )
 
+    @property
+    def batch_ms(self) -> int:
+        """How much goes out at a time."""
+        return BATCH_MS
+
     async def start(self) -> None:
         """Open the connection. Raises `ProviderError`."""
         await self._link.start()

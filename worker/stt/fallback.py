@@ -13,11 +13,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.audio import bytes_of_ms, ms_of_bytes
+from shared.audio import FRAME_MS, bytes_of_ms, ms_of_bytes
 from worker import succession
 from worker.errors import ProviderError
 from worker.stt import (
     STT,
+    Batched,
     EagerEnd,
     EndOfTurn,
     Hearing,
@@ -134,6 +135,12 @@ class _Hearing:
         self._most = bytes_of_ms(KEPT_MS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
+
+    @property
+    def batch_ms(self) -> int:
+        """How much the first one hands on at a time; those after it get as much."""
+        session = self.ear.session if self.ear is not None else None
+        return session.batch_ms if isinstance(session, Batched) else FRAME_MS
 
     async def start(self) -> None:
         """Open the first session that can be had. Raises `ProviderError`."""

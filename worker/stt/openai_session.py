@@ -28,7 +28,7 @@ from worker.openai_client import KEY, NAME
 from worker.sockets import socket_fault, status_fault, websocket
 from worker.stt import Hearing, STTListener
 from worker.stt import openai_events as wire
-from worker.stt.openai_tape import Commit, Tape
+from worker.stt.openai_tape import BATCH_MS, Commit, Tape
 from worker.stt.openai_turns import Turn, Turns
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class Ears:
         self._link = Link(
             NAME, self._opening, self._serve, _fault, listener.failed, lambda _: self._lost()
         )
+
+    @property
+    def batch_ms(self) -> int:
+        """How much goes out at a time; where speech is found here, a frame tells of it."""
+        return FRAME_MS if self._gate is not None else BATCH_MS
 
     async def open(self) -> None:
         """Connect and set the session up. Raises `ProviderError`."""

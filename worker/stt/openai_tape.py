@@ -12,8 +12,12 @@ beyond them the oldest are lost, since what was said half a minute ago helps nob
 from collections import deque
 from dataclasses import dataclass
 
-BATCH_BYTES = 800
-"""100 ms: what is waited for before audio is sent."""
+from shared.audio import bytes_of_ms
+
+BATCH_MS = 100
+"""What is waited for before audio is sent."""
+
+BATCH_BYTES = bytes_of_ms(BATCH_MS)
 
 MOST_BATCH_BYTES = 8000
 """1 s: how much is sent at once when there is much to send."""

@@ -159,13 +159,14 @@ async def test_unknown_and_malformed_messages_are_passed_over(fake: DeepgramFake
         assert ear.failures == []
 
 
-async def test_audio_goes_in_batches_of_100_ms(fake: DeepgramFake) -> None:
+async def test_audio_goes_in_batches_of_60_ms(fake: DeepgramFake) -> None:
     async with listening() as (session, _):
         socket = await fake.socket()
-        for _ in range(25):
+        assert session.batch_ms == 60
+        for _ in range(24):
             session.post(TONE)
-        await until(lambda: len(socket.audio) >= 800 + 25 * 160)
-        assert set(socket.chunks) == {800}
+        await until(lambda: len(socket.audio) >= 480 + 24 * 160)
+        assert set(socket.chunks) == {480}
 
 
 async def test_a_quiet_stream_is_kept_alive(
@@ -177,7 +178,7 @@ async def test_a_quiet_stream_is_kept_alive(
         socket = await fake.socket()
         await until(lambda: len(socket.types) > 5)
         assert set(socket.types) == {"KeepAlive"}
-        assert len(socket.audio) == 800, "one batch of silence, so that there was audio at all"
+        assert len(socket.audio) == 480, "one batch of silence, so that there was audio at all"
         assert ear.failures == []
 
 

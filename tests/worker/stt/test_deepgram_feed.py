@@ -97,3 +97,21 @@ async def test_only_audio_without_a_due_answer_is_a_stall() -> None:
         feed.post(b"x" * 800)
         await asyncio.sleep(0.1)
     assert isinstance(running.exception(), ProviderLostError)
+
+
+@virtual_time
+async def test_audio_puts_off_the_end_of_its_patience_and_a_shorter_one_counts_at_once() -> None:
+    feed, ear, patience = Feed(Tape(100), 5000), Ear(), [4.0]
+    running = asyncio.ensure_future(
+        feed.run(ear, lambda: patience[0], ear.idle, ear.order),
+    )
+    for _ in range(3):
+        await asyncio.sleep(1.0)
+        feed.post(b"x" * 800)
+    await asyncio.sleep(4.5)
+    patience[0] = 0.5
+    feed.post(b"x" * 800)
+    await asyncio.sleep(1.2)
+    running.cancel()
+    what = [(at, what) for at, what, _ in ear.log if at > 3.0]
+    assert what == [(7.0, "idle"), (7.5, "audio"), (8.0, "idle"), (8.5, "idle")]
