@@ -240,6 +240,8 @@ class Calls:
             if process is None or process.pid is None:
                 continue
             try:
+                if process.resident_bytes() <= self._memory:
+                    continue  # what is its own is a part of that
                 size = await asyncio.to_thread(process.private_bytes)
             except OSError:
                 continue

@@ -114,3 +114,16 @@ def test_threads_that_end_while_they_are_looked_at_are_passed_over() -> None:
     while churning.is_alive():
         kernel.kernel_tasks()
         kernel.children_of_self()
+
+
+def test_what_is_private_is_a_part_of_what_is_resident() -> None:
+    resident = kernel.resident_bytes()
+    assert kernel.private_bytes() <= resident + (1 << 20)
+    with mmap.mmap(-1, 8 << 20) as hoard:
+        hoard.write(os.urandom(8 << 20))
+        assert kernel.resident_bytes() - resident > 6 << 20
+
+
+def test_the_memory_of_a_process_that_is_gone_is_not_known() -> None:
+    with pytest.raises(ProcessLookupError):
+        kernel.resident_bytes(2**22 + 1)

@@ -81,7 +81,7 @@ class Worker(CallProcess):
         self.pid = 4711
         self.signals: list[int] = []
         self.dumps = 0
-        self.private = 0
+        self.private = self.weighed = 0
         self._heard: list[messages.Event | bytes] = []
 
     def kill(self, number: int = 9) -> None:
@@ -90,7 +90,11 @@ class Worker(CallProcess):
     def dump_stacks(self) -> None:
         self.dumps += 1
 
+    def resident_bytes(self) -> int:
+        return self.private and self.private + (100 << 20)
+
     def private_bytes(self) -> int:
+        self.weighed += 1
         return self.private
 
     @property

@@ -271,11 +271,25 @@ async def test_a_process_that_outgrows_its_memory_is_killed_and_others_are_not()
     farm.workers[0].private, farm.workers[1].private = 101 << 20, 99 << 20
     await calls._weigh()
     assert [worker.signals for worker in farm.workers] == [[9], []]
+    assert [worker.weighed for worker in farm.workers] == [1, 1]
     assert MEMORY_SECONDS >= WATCH_SECONDS
     for number in (1, 2):
         call = calls.get(_sid(number))
         assert call is not None
         call.end("done")
+    farm.close()
+
+
+@virtual_time
+async def test_a_process_that_is_small_as_a_whole_is_not_weighed_page_by_page() -> None:
+    calls, farm = office(memory=256 << 20)
+    calls.incoming(incoming(sid=_sid(1)))
+    call = calls.get(_sid(1))
+    assert call is not None
+    farm.workers[0].private = 100 << 20
+    await calls._weigh()
+    assert (farm.workers[0].weighed, farm.workers[0].signals) == (0, [])
+    call.end("done")
     farm.close()
 
 
