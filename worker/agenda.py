@@ -86,6 +86,8 @@ class Agenda:
             transcript.end_turn()
         else:
             transcript.begin_turn(said.text)
+            if said.took_floor and not said.text and self._it.office.may_prepare:
+                await self._it.agent.say(self._it.agent.pardon)
             await self._it.agent.inference(Message(uuid4(), said.text))
             await self._it.agent.on_turn(transcript.end_turn())
         self._it.times.flush()

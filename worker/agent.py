@@ -119,6 +119,9 @@ class Agent:
     """Said when the model cannot be had, or answers nothing. When it cannot be had for the second
     time in a row, the call is given up."""
 
+    pardon: ClassVar[str] = "Sorry, I did not catch that."
+    """Said when a caller has interrupted, and no word of it was understood."""
+
     network_ms: ClassVar[float] = 100.0
     """How long the phone network delays what the carrier plays, in ms (100-300 in practice): what
     counts as heard when the caller interrupts."""

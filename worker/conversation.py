@@ -27,6 +27,7 @@ from worker.manners import Manners
 from worker.mind import Mind
 from worker.office import Office
 from worker.roles import voice_of
+from worker.saying import say
 from worker.speaker import Speaker
 from worker.stt import STT, Hearing
 from worker.transcript import Transcript
@@ -115,6 +116,8 @@ class Conversation:
 
     def _agent_changed(self) -> None:
         self.taking.agent_changed()
+        if not self.agenda.answering and (keys := self._keypad.left_over()):
+            self.keys_pressed(keys)
 
     # What the line says ----------------------------------------------------------------------
 
@@ -126,9 +129,19 @@ class Conversation:
             self.agent.on_audio(audio)
 
     def key(self, digit: str) -> None:
-        """The caller pressed a key."""
+        """The caller pressed a key. A tool at work may be about to ask for it."""
         self._spawn(self.agent.on_dtmf(digit))
-        self.taking.key(digit, awaited=self.keys_until is not None)
+        self.taking.key(digit, awaited=self.keys_until is not None or self.office.tools_run)
+
+    def line_lost(self) -> None:
+        """The stream is gone; another may come."""
+        self.speaker.stream_closed()
+        self.taking.line(False)
+
+    def line_back(self) -> None:
+        """There is a stream again."""
+        self.taking.line(True)
+        self.speaker.stream_opened()
 
     # What the ears say -----------------------------------------------------------------------
 
@@ -151,8 +164,8 @@ class Conversation:
         """The caller's turn is the agent's to answer."""
         now = self._now()
         self.mind.settle_prepared(utterance.text)
-        self.times.turn(now, self.ears.time_of(utterance.at_ms))
         self.transcript.caller(utterance.text)
+        self.times.turn(now, self.ears.time_of(utterance.at_ms))
         self.agenda.add(utterance)
 
     def give_up_reply(self) -> None:
@@ -178,11 +191,12 @@ class Conversation:
         self.transcript.caller(text)
 
     def keys_pressed(self, keys: str) -> None:
-        """Keys that belong together."""
-        if not self._keypad.take(keys) and keys:
-            self.mind.forget()
-            self.times.turn(self._now(), None)
-            self.agenda.add(Pressed(keys))
+        """Keys that belong together: for whoever waits for them, or is about to."""
+        if self._keypad.take(keys, keep=self.office.tools_run) or not keys:
+            return
+        self.mind.forget()
+        self.times.turn(self._now(), None)
+        self.agenda.add(Pressed(keys))
 
     def remind(self, due: Ask | Leave | Warn | TimeUp) -> None:
         """Silence has lasted, or time has run out."""
@@ -204,18 +218,8 @@ class Conversation:
         """Speak; what was heard goes into transcript and history, and is returned."""
         if self.call.over or (isinstance(text, str) and not text.strip()):
             return ""
-        utterance = self.speaker.begin(interruptible=interruptible, reply=self.agenda.answering)
-        line = text.strip() if isinstance(text, str) else ""
-        self.transcript.follow(self.history.agent(line), utterance)
-        try:
-            if isinstance(text, str):
-                utterance.feed(text)
-            else:
-                await utterance.follow(text)
-            utterance.finish()
-            return (await utterance.heard()).text
-        finally:
-            self.speaker.drop(utterance)
+        reply = self.agenda.answering
+        return await say(text, self.speaker, self.transcript, interruptible, reply)
 
     async def answer(self, text: str) -> None:
         """Have the model answer the caller."""
@@ -227,7 +231,7 @@ class Conversation:
 
     @property
     def keys_until(self) -> float | None:
-        """Until when, on the call's clock, the agent waits for keys, if it does."""
+        """Until when the agent waits for keys, if it does."""
         return self._keypad.until
 
     def enter(self, stage: str) -> None:
@@ -246,6 +250,7 @@ class Conversation:
         self.agent = successor(agent, self.agent)
         self.agent.attach(self.call, self)
         self.crew.ask_for_audio()
+        self.taking.adopt(self.agent.turns)
         self.office.took_over()
         self.mind.forget()
         self._greet_anew()

@@ -1,10 +1,14 @@
 """The call's ears: which session hears, and when what it hears was said."""
 
+from collections import deque
 from collections.abc import Callable
 
 from shared.audio import FRAME_MS
 from worker.stt import STT, Batched, Hearing, STTListener, STTSession
 from worker.turn_times import AudioClock
+
+EARLY_BYTES = 40_000
+"""What a caller says before anybody hears, and is heard all the same: the last 5 s of it."""
 
 
 class Ears:
@@ -15,16 +19,24 @@ class Ears:
         self._session: STTSession | None = None
         self._ear: _Ear | None = None
         self._times = AudioClock()
+        self._early: deque[bytes] | None = None
+        """Audio that waits for the first ears, while they are being connected."""
+        self._early_size = 0
 
     async def connect(self, stt: STT) -> None:
         """Hear by ``stt``, in place of whoever heard before. Raises `ProviderError`."""
         ear = _Ear(self._listener)
+        if self._session is None and self._early is None:
+            self._early = deque()
         session = await stt.connect(ear)
         old, self._session = self._session, session
         if self._ear is not None:
             self._ear.listener = None
         self._ear = ear
         self._times.restart()
+        early, self._early = self._early or (), None
+        for audio in early:
+            self.post(audio)
         if old is not None:
             await old.aclose()
 
@@ -38,6 +50,11 @@ class Ears:
         if self._session is not None:
             self._times.posted(len(audio), self._now())
             self._session.post(audio)
+        elif self._early is not None:
+            self._early.append(audio)
+            self._early_size += len(audio)
+            while self._early_size > EARLY_BYTES:
+                self._early_size -= len(self._early.popleft())
 
     def end_turn(self) -> None:
         """Ask for the end of the turn."""

@@ -61,6 +61,7 @@ class Office:
         self._lent: Voice | None = None
         """The voice that comes back when a stage with a voice of its own is left."""
         self.stage: str | None = self._first()
+        self._running = False
         self._executions: dict[tuple[Agent, str | None], Execution] = {}
 
     @property
@@ -174,14 +175,22 @@ class Office:
 
     # Tools -----------------------------------------------------------------------------------
 
+    @property
+    def tools_run(self) -> bool:
+        """Whether a tool of the turn in progress is at work."""
+        return self._running
+
     async def run_tools(self, calls: Sequence[Call], beside: Utterance) -> None:
         """Run the calls and put their outcomes into the history, late ones too."""
         execution = self._execution()
         for call in calls:
             self._desk.transcript.tool(call.name)
-        self._beside = beside
-        for each in await execution.run(calls):
-            self._returned(each)
+        self._beside, self._running = beside, True
+        try:
+            for each in await execution.run(calls):
+                self._returned(each)
+        finally:
+            self._running = False
 
     def _execution(self) -> Execution:
         agent = self._desk.agent

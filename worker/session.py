@@ -136,11 +136,11 @@ class Session:
         match event:
             case messages.StreamStarted():
                 if self._streaming.is_set():
-                    self.conversation.speaker.stream_opened()
+                    self.conversation.line_back()
                     self._spawn(self._agent.on_start())
                 self._streaming.set()
             case messages.StreamStopped():
-                self.conversation.speaker.stream_closed()
+                self.conversation.line_lost()
             case messages.Dtmf(digit):
                 self.conversation.key(digit)
             case messages.CallStatus(status):

@@ -28,9 +28,14 @@ class Transcript:
         self._tools: list[str] = []
         self._cut = False
         self._reply_ms: float | None = None
+        self._followed: dict[int, tuple[Utterance, int]] = {}
+        """Utterances to be written down, by the history's line, each with its turn."""
 
     def caller(self, text: str) -> None:
-        """The caller's turn is over."""
+        """The caller's turn is over. What it has cut stands before it."""
+        for key, (utterance, _) in list(self._followed.items()):
+            if utterance.ended.done():
+                self._ended(key)
         if text:
             self._call.tell(messages.Said("caller", text, self._heard_ms()))
 
@@ -44,10 +49,13 @@ class Transcript:
 
     def follow(self, key: int, utterance: Utterance) -> None:
         """Write the agent's line ``key`` of the history down as soon as ``utterance`` has ended."""
-        turn = self._number
-        utterance.ended.add_done_callback(lambda _: self._ended(key, utterance, turn))
+        self._followed[key] = utterance, self._number
+        utterance.ended.add_done_callback(lambda _: self._ended(key))
 
-    def _ended(self, key: int, utterance: Utterance, turn: int) -> None:
+    def _ended(self, key: int) -> None:
+        if key not in self._followed:
+            return
+        utterance, turn = self._followed.pop(key)
         spoken = utterance.so_far()
         self.history.heard(key, spoken.text)
         reply_ms = None

@@ -9,6 +9,7 @@ Here is no policy: that is in the machines and in `Turns`.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from worker.speaker import Speaker
@@ -72,6 +73,9 @@ class TurnTaking:
         self._agent: Thinks | Speaks | Silent = Silent()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._has_line = True
+        self._took_floor = False
+        """The caller has interrupted, and the turn that did is not over."""
 
     def begin(self, *, silence: bool) -> None:
         """The stream is open; ``silence`` says whether it is minded."""
@@ -80,6 +84,18 @@ class TurnTaking:
             self._silence.forget()
         self.agent_changed()
         self._settle()
+
+    def adopt(self, turns: Turns) -> None:
+        """Take turns as another agent does from now on; the length of the call stays as it was."""
+        self._turns = turns
+        for machine in (self._listening, self._floor, self._keys, self._silence):
+            machine.turns = turns
+
+    def line(self, is_open: bool) -> None:
+        """The stream is there, or is gone for a while: that silence is nobody's."""
+        self._has_line = is_open
+        if self._duration is not None:
+            self._settle()
 
     def close(self) -> None:
         """The call is over: nothing is decided any more."""
@@ -100,7 +116,7 @@ class TurnTaking:
     def key(self, key: str, *, awaited: bool = False) -> None:
         """The caller pressed a key: it stops an agent that may be stopped, and is collected.
 
-        One that is ``awaited`` stops nothing: the answer in progress has asked for it.
+        One that is ``awaited`` by the answer in progress stops its words, and not the answer.
         """
         if self._closed:
             return
@@ -108,6 +124,8 @@ class TurnTaking:
         now = self._now()
         if not awaited:
             self._decided(self._floor.take(Key(), now))
+        elif not self._speaker.protected:
+            self._speaker.commit()
         self._collected(self._keys.press(key, now))
         self._settle()
 
@@ -141,6 +159,9 @@ class TurnTaking:
                         self._host.prepare_reply(text)
                 case caller.NotEnded():
                     self._host.forget_reply()
+                case caller.Began():
+                    self._took_floor = False
+                    self._decided(self._floor.take(decision, now))
                 case caller.Words(text) | caller.Ended(text):
                     if text:
                         self._silence.caller()
@@ -156,10 +177,12 @@ class TurnTaking:
                 case agent.Resume():
                     self._speaker.resume()
                 case agent.Commit():
+                    self._took_floor = True
                     self._host.give_up_reply()
                     self._speaker.commit()
                 case agent.Take(utterance):
-                    self._host.take_turn(utterance)
+                    took_floor, self._took_floor = self._took_floor, False
+                    self._host.take_turn(replace(utterance, took_floor=took_floor))
                 case agent.Overhear(text):
                     self._host.overheard(text)
 
@@ -186,7 +209,8 @@ class TurnTaking:
 
     def _mind_silence(self) -> None:
         """A sound without a word is no end of the silence: it only has to be over first."""
-        if not isinstance(self._agent, Silent) or self._listening.text:
+        busy = not isinstance(self._agent, Silent) or bool(self._listening.text)
+        if busy or not self._has_line:
             self._silence.busy()
         elif self._listening.state is listening.State.QUIET and self._duration is not None:
             self._silence.quiet(self._now())

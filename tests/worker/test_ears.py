@@ -4,7 +4,7 @@ import pytest
 
 from tests.worker.playbook import Ears as Hearing
 from worker import stt
-from worker.ears import Ears
+from worker.ears import EARLY_BYTES, Ears
 from worker.errors import ProviderError
 from worker.stt import EndOfTurn
 
@@ -95,3 +95,25 @@ async def test_closing_twice_closes_once_and_nobody_hears_after_it() -> None:
     listener.ears.post(b"\x01")
     listener.ears.end_turn()
     assert (hearing.closed, hearing.asked, len(hearing.heard)) == (1, 0, 0)
+
+
+async def test_what_is_said_while_the_first_ears_connect_is_heard_all_the_same() -> None:
+    listener, hearing = Listener(), Hearing(delay=0.01)
+    connecting = asyncio.ensure_future(listener.ears.connect(hearing))
+    await asyncio.sleep(0)
+    for sample in (b"\x01", b"\x02"):
+        listener.ears.post(sample * 160)
+    await connecting
+    listener.ears.post(b"\x03" * 160)
+    assert bytes(hearing.heard) == b"\x01" * 160 + b"\x02" * 160 + b"\x03" * 160
+
+
+async def test_of_a_long_wait_for_ears_the_last_five_seconds_are_kept() -> None:
+    listener, hearing = Listener(), Hearing(delay=0.01)
+    connecting = asyncio.ensure_future(listener.ears.connect(hearing))
+    await asyncio.sleep(0)
+    for number in range(400):
+        listener.ears.post(bytes([number % 256]) * 160)
+    await connecting
+    assert len(hearing.heard) == EARLY_BYTES
+    assert hearing.heard[-1] == 399 % 256

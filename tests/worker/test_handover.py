@@ -17,6 +17,7 @@ from worker.rehearsal import rehearse
 from worker.stages import Stage
 from worker.stt import EagerEnd
 from worker.tools import tool
+from worker.turns import Turns
 
 
 class Owes:
@@ -373,3 +374,14 @@ def test_a_call_handed_over_while_it_rings_is_greeted_and_answered_by_the_collea
         await play.finished()
 
     case()
+
+
+@virtual_time
+async def test_a_colleague_takes_turns_in_its_own_way() -> None:
+    model = Model("Yes?")
+    billing = clerk(model, Owes, turns=Turns(silence_s=3, still_there="Billing is still here."))
+    desk_model = Model(["One moment. ", call("ask_billing")])
+    play = await (Live(_desk(desk_model, billing, turns=Turns(silence_s=None))) >> STREAM)
+    await play.asks("my bill", 5)
+    assert "Billing is still here." in play.said("agent")
+    await play.finished()

@@ -150,7 +150,7 @@ async def test_a_slow_tool_has_a_filler_said_and_its_result_answered_after_it() 
     assert play.said("agent") == ["One moment."]
     await (play >> After(5))
     assert play.said("agent") == ["One moment.", "I see."]
-    assert model.told()[-2:] == ["id-look -> Fish.", "assistant One moment."]
+    assert model.told()[-2:] == ["assistant One moment. [id-look {}]", "id-look -> Fish."]
     await play.finished()
 
 

@@ -60,7 +60,7 @@ class Floor:
     """One call's floor. ``now`` is monotonic seconds."""
 
     def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+        self.turns = turns
         self.state = State.OPEN
         self.deadline: float | None = None
         self._now = self._paused_at = 0.0
@@ -140,19 +140,19 @@ class Floor:
 
     def _hold(self) -> list[Decision]:
         self._paused_at, self._meant = self._now, False
-        turns = self._turns
+        turns = self.turns
         wait = turns.interrupt_ms if self._lasting else turns.resume_ms
         self._go(State.PAUSED, self._after_pause(wait))
         return [Pause()]
 
     def _sounds_again(self, event: Sounds) -> list[Decision]:
         if event.lasting:
-            self._go(State.PAUSED, self._now + self._turns.interrupt_ms / 1000)
+            self._go(State.PAUSED, self._now + self.turns.interrupt_ms / 1000)
         return []
 
     def _sound_over(self, _: Stopped) -> list[Decision]:
         """It was too short to be speech by its length: now its words decide."""
-        self._go(State.PAUSED, self._after_pause(self._turns.resume_ms))
+        self._go(State.PAUSED, self._after_pause(self.turns.resume_ms))
         return []
 
     def _pause_and_weigh(self, event: Words) -> list[Decision]:
@@ -167,7 +167,7 @@ class Floor:
             return self._commit_to_caller()
         # Backchannels, or too few words, so far: the caller may go on.
         self._meant = not self._is_backchannel(event.text)
-        self._go(State.PAUSED, self._after_pause(self._turns.interrupt_ms))
+        self._go(State.PAUSED, self._after_pause(self.turns.interrupt_ms))
         return []
 
     def _waited(self, _: Deadline) -> list[Decision]:
@@ -199,13 +199,13 @@ class Floor:
         words = words_of(text)
         if words and self._is_nearly_done():
             return True
-        return len(words) >= self._turns.interrupt_words and not self._is_backchannel(text)
+        return len(words) >= self.turns.interrupt_words and not self._is_backchannel(text)
 
     def _is_nearly_done(self) -> bool:
-        return self._left_ms is not None and self._left_ms < self._turns.nearly_ms
+        return self._left_ms is not None and self._left_ms < self.turns.nearly_ms
 
     def _is_backchannel(self, text: str) -> bool:
-        return is_backchannel(text, self._turns.backchannels)
+        return is_backchannel(text, self.turns.backchannels)
 
     def _turn(self, event: Ended) -> list[Decision]:
         self._taken = False

@@ -7,7 +7,7 @@ class Keys:
     """Collects a caller's keys. ``now`` is monotonic seconds."""
 
     def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+        self.turns = turns
         self._pressed = ""
         self.deadline: float | None = None
 
@@ -18,12 +18,12 @@ class Keys:
 
     def press(self, key: str, now: float) -> str | None:
         """Take a key; return the keys when it completes them (empty: the end key alone)."""
-        if key == self._turns.keys_end:
+        if key == self.turns.keys_end:
             return self._complete()
         self._pressed += key
-        if len(self._pressed) >= self._turns.keys_most:
+        if len(self._pressed) >= self.turns.keys_most:
             return self._complete()
-        self.deadline = now + self._turns.keys_timeout_s
+        self.deadline = now + self.turns.keys_timeout_s
         return None
 
     def tick(self, now: float) -> str | None:

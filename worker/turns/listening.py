@@ -65,7 +65,7 @@ class Listening:
     """One caller's turns. ``now`` is monotonic seconds."""
 
     def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+        self.turns = turns
         self.state = State.QUIET
         self.deadline: float | None = None
         self._kept = ""
@@ -109,7 +109,7 @@ class Listening:
     def _go(self, state: State) -> None:
         """Wait in ``state`` for what comes next: for a time, and in a turn of a length."""
         self.state = state
-        last = self._began + self._turns.longest_ms / 1000
+        last = self._began + self.turns.longest_ms / 1000
         self.deadline = min(self._now + self._wait_ms() / 1000, last)
 
     def _wait_for(self, state: State, wait_ms: float) -> None:
@@ -117,7 +117,7 @@ class Listening:
         self.state, self.deadline = state, self._now + wait_ms / 1000
 
     def _wait_ms(self) -> float:
-        turns = self._turns
+        turns = self.turns
         if self._sounding:
             return turns.longest_ms
         if not self._latest:
@@ -204,10 +204,10 @@ class Listening:
         told: list[Decision] = []
         if self._kept and self._kept != before:
             told.append(Words(self._kept))
-        too_long = self._now >= self._began + self._turns.longest_ms / 1000
-        if not self._turns.patience_ms or not self._kept or too_long:
+        too_long = self._now >= self._began + self.turns.longest_ms / 1000
+        if not self.turns.patience_ms or not self._kept or too_long:
             return [*told, *self._over()]
-        self._wait_for(State.PATIENCE, self._turns.patience_ms)
+        self._wait_for(State.PATIENCE, self.turns.patience_ms)
         if was is State.EAGER and words_of(before) == words_of(self._kept):
             return told
         if was is State.EAGER:
@@ -235,7 +235,7 @@ class Listening:
     def _ask(self, _: Deadline) -> list[Decision]:
         if not self._latest and not self._sounding:
             return self._over()  # the provider has ended all of it: a noise came after
-        self._wait_for(State.ASKED, self._turns.ask_ms)
+        self._wait_for(State.ASKED, self.turns.ask_ms)
         return [AskEnd()]
 
     def _note(self, event: Partial | EagerEnd) -> list[Decision]:
@@ -251,7 +251,7 @@ class Listening:
         return [*told, *self._over()]
 
     def _not_answered(self, _: Deadline) -> list[Decision]:
-        self._unanswered = words_of(self._latest), self._now + self._turns.stall_ms / 1000
+        self._unanswered = words_of(self._latest), self._now + self.turns.stall_ms / 1000
         if self.text:
             return self._over()
         self._quiet()

@@ -125,6 +125,8 @@ class Utterance:
 
     text: str
     at_ms: float | None = field(default=None, compare=False)
+    took_floor: bool = field(default=False, compare=False)
+    """It has interrupted the agent."""
 
 
 def bare(word: str) -> str:

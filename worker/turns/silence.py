@@ -35,7 +35,7 @@ class Silence:
     """Silence on both sides. ``now`` is monotonic seconds."""
 
     def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+        self.turns = turns
         self._asked = 0
         self._left = False
         self.deadline: float | None = None
@@ -51,8 +51,8 @@ class Silence:
 
     def quiet(self, now: float) -> None:
         """From now on nobody speaks. Said again, it changes nothing."""
-        if self.deadline is None and self._turns.silence_s is not None and not self._left:
-            self.deadline = now + self._turns.silence_s
+        if self.deadline is None and self.turns.silence_s is not None and not self._left:
+            self.deadline = now + self.turns.silence_s
 
     def forget(self) -> None:
         """Silence is not minded on this call."""
@@ -64,7 +64,7 @@ class Silence:
         if self.deadline is None or now < self.deadline:
             return None
         self.deadline = None
-        if self._asked >= self._turns.ask_times:
+        if self._asked >= self.turns.ask_times:
             self._left = True
             return Leave()
         self._asked += 1
