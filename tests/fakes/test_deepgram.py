@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.fakes.deepgram import KEY, DeepgramFake
 from tests.fakes.deepgram_speak import SpeakLimits, spoken
+from tests.fakes.speech import speech
 
 NOVA = "/v1/listen?model=nova-3&encoding=mulaw&sample_rate=8000"
 FLUX = "/v2/listen?model=flux-general-en&encoding=mulaw&sample_rate=8000"
@@ -158,6 +159,14 @@ async def test_nova_says_only_what_was_asked_for(fake: DeepgramFake) -> None:
         kinds = [(await message(socket))["type"] for _ in range(2)]
         assert kinds == ["Results", "Metadata"]
         assert (await ending(socket))[0] == 1000
+
+
+async def test_without_a_script_it_hears_what_the_audio_itself_says(fake: DeepgramFake) -> None:
+    async with dial(fake, NOVA + "&endpointing=100") as nova:
+        for sound in (speech("two of us", 20), TONE * 10):
+            await nova.send(sound + HUSH * 8)
+        said = [(await message(nova))["channel"]["alternatives"][0] for _ in range(2)]
+    assert [words["transcript"] for words in said] == ["two of us", ""]
 
 
 async def test_flux_numbers_its_messages_and_its_turns(fake: DeepgramFake) -> None:

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.fakes.openai import KEY, Broken, OpenAIFake, Trouble
 from tests.fakes.openai_chat import Wants
 from tests.fakes.openai_refusal import Refusal
+from tests.fakes.speech import speech
 
 HELLO: dict[str, Any] = {
     "model": "gpt-4.1-mini",
@@ -260,17 +261,24 @@ async def test_a_wrong_event_is_an_error(fake: OpenAIFake, sent: dict[str, Any],
         assert error["error"]["code"] == code
 
 
-async def test_a_commit_makes_an_item_and_its_words(fake: OpenAIFake) -> None:
+@pytest.mark.parametrize(
+    ("audio", "words"), [(b"\xff" * 800, "two of us"), (speech("hello there", 20), "hello there")]
+)
+async def test_a_commit_makes_an_item_and_its_words(
+    fake: OpenAIFake, audio: bytes, words: str
+) -> None:
     async with await realtime(fake) as socket:
         await event(socket)
         settings = update(format={"type": "audio/pcmu"}, transcription=MINI, turn_detection=None)
         await send(socket, "session.update", session=settings)
-        audio = base64.b64encode(b"\xff" * 800).decode()
-        await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+        piece = base64.b64encode(audio).decode()
+        await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": piece}))
         committed = await send(socket, "input_audio_buffer.commit")
         assert committed["type"] == "input_audio_buffer.committed"
-        kinds = [(await event(socket))["type"].rpartition(".")[2] for _ in range(5)]
-        assert kinds == ["added", "delta", "delta", "delta", "completed"]
+        kinds = [(await event(socket))["type"].rpartition(".")[2] for _ in words.split()]
+        assert kinds == ["added", *["delta"] * (len(kinds) - 1)]
+        assert (await event(socket))["type"].endswith("delta")
+        assert (await event(socket))["transcript"] == words
 
 
 async def test_a_session_ends_when_its_time_is_over() -> None:
