@@ -167,6 +167,19 @@ def test_a_frame_with_a_byte_changed_is_read_or_refused(
     _reads_or_refuses(bytes(frame))
 
 
+@pytest.mark.parametrize("key", [1, None, 1.5, (1, 2)])
+def test_maps_whose_keys_are_no_text_are_refused_wherever_they_are(key: object) -> None:
+    with pytest.raises(MalformedFrameError):
+        messages.decode_command(msgpack.packb([43, "info", "x", {"a": [{key: 1}]}]))
+
+
+@pytest.mark.parametrize("frame", [[], [None], ["31"], [31.0, "m"], [True], [[31], "m"], [99]])
+def test_a_frame_of_no_kind_is_refused(frame: list[object]) -> None:
+    for read in (messages.decode_event, messages.decode_command):
+        with pytest.raises(MalformedFrameError, match="no kind"):
+            read(msgpack.packb(frame))
+
+
 # Audio ---------------------------------------------------------------------------------------
 
 SIZES = [0, 1, 159, 160, 255, 256, 257, 65535, 65536, MAX_FRAME - 7]
