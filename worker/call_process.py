@@ -12,6 +12,7 @@ import resource
 import secrets
 import signal
 import sys
+import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -25,8 +26,9 @@ from shared.control import Fork
 from shared.kernel import arm_lifeline, lifeline_cut, reopen
 from shared.messages import VERSION, Hello, decode_event, encode
 from worker import confinement
+from worker.errors import ProviderError
 from worker.release import LoadedRelease
-from worker.runtime import last_line
+from worker.runtime import innermost, last_line
 
 __all__ = ["last_line", "live", "warm_up"]
 
@@ -82,16 +84,29 @@ def live(mold: Mold, order: Fork, fds: list[int]) -> NoReturn:
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: S110 - aiomultiprocess has written it to standard error
-        pass
+    except BaseException as error:
+        sys.stderr.write(last_words(error))
     finally:
         _leave(code)
+
+
+def last_words(error: BaseException) -> str:
+    """Return what a call that failed leaves in the log.
+
+    A provider that cannot be had is nobody's bug: one line says what to do. The rest is traceback.
+    """
+    if isinstance(innermost(error), ProviderError):
+        return f"{last_line(error)}\n"
+    return "".join(traceback.format_exception(error))
 
 
 def _settle_in(mold: Mold, order: Fork, stderr: int) -> int:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
+    # It would write a traceback of its own, whatever went wrong.
+    logging.getLogger("aiomultiprocess").disabled = True
+    logging.getLogger("aiomultiprocess.core").disabled = True
     own_lifeline = reopen(mold.lifeline)
     arm_lifeline(own_lifeline, os.getpid())
     if lifeline_cut(own_lifeline):

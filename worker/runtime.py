@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from shared import messages
 from shared.pipe import Pipe
 from worker.call_info import CallInfo
+from worker.errors import ProviderError
 from worker.release import LoadedRelease
 from worker.session import Session
 from worker.voip import VoIP, VoIPListener
@@ -95,6 +96,9 @@ async def run(connection: Connection, release: LoadedRelease) -> None:
         await _until_gone(session, switchboard.gone)
     except BaseException as error:
         problem = last_line(error)
+        lost = innermost(error)
+        if isinstance(lost, ProviderError):
+            call.tell(messages.ProviderTrouble(lost.provider, lost.sentence))
         raise
     finally:
         beat.cancel()
@@ -118,10 +122,16 @@ async def _beat(call: VoIP) -> None:
         await asyncio.sleep(BEAT_SECONDS)
 
 
-def last_line(error: BaseException) -> str:
-    """Return the innermost error in one line, the way a traceback ends."""
+def innermost(error: BaseException) -> BaseException:
+    """Return what lies in a group of errors, the first of it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def last_line(error: BaseException) -> str:
+    """Return the innermost error in one line, the way a traceback ends."""
+    error = innermost(error)
     if isinstance(error, SyntaxError):  # a traceback ends it with the source, in several lines
         return f"{type(error).__name__}: {error}"[:2000]
     return "".join(traceback.format_exception_only(error)).strip()[:2000]

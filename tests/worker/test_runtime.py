@@ -8,6 +8,8 @@ from shared import messages
 from tests.virtual_time import settled, virtual_time
 from tests.worker.playbook import OVER, SID, STREAM
 from worker.agent import Agent
+from worker.call_process import last_words
+from worker.errors import ProviderRefusedError
 from worker.release import LoadedRelease, Routes
 from worker.runtime import last_line, run
 
@@ -178,3 +180,36 @@ async def test_a_gateway_that_goes_away_before_it_said_which_call_ends_the_proce
 )
 def test_the_last_line_is_that_of_the_innermost_error(error: BaseException, line: str) -> None:
     assert last_line(error) == line
+
+
+class _Refused:
+    def prepare(self) -> None:
+        pass
+
+    async def connect(self, listener: object) -> Any:
+        raise ProviderRefusedError("deepgram", "the key is wrong: check DEEPGRAM_API_KEY", 401)
+
+    def stand_in(self) -> "_Refused":
+        return self
+
+
+@virtual_time
+async def test_a_provider_that_ends_a_call_is_told_to_the_operator_in_its_own_words() -> None:
+    gateway = Gateway(type("Deaf", (Agent,), {"stt": _Refused()}))
+    await gateway.say(messages.Hello(messages.VERSION), METADATA, STREAM)
+    with pytest.raises(BaseException) as raised:  # noqa: PT011 - the group's kind is not the point
+        await gateway.running
+    told = gateway.listen()
+    trouble = messages.ProviderTrouble("deepgram", "the key is wrong: check DEEPGRAM_API_KEY")
+    assert trouble in told
+    assert told.index(trouble) < len(told) - 1
+    gateway.end.close()
+    assert last_words(raised.value) == (
+        "worker.errors.ProviderRefusedError: deepgram: the key is wrong: check DEEPGRAM_API_KEY\n"
+    )
+
+
+def test_an_authors_mistake_leaves_its_traceback() -> None:
+    with pytest.raises(ValueError, match="mistake") as raised:
+        raise ValueError("the author's mistake")
+    assert "in test_an_authors_mistake_leaves_its_traceback" in last_words(raised.value)
