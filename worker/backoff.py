@@ -4,13 +4,32 @@
      └──────────── up for `Retry.steady_s`: all is forgotten ────────────┘
 
 A connection that opens and dies at once is a failure like one that never opens: what counts is
-how long it stayed up.
+how long it stayed up. Where another provider is left to take over (`in_haste`) it is tried again
+once, and then it is the other one's turn: a caller waits meanwhile.
 """
 
 import random
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
+
+HASTY_TRIES = 1
+"""How often a lost connection is tried again while another provider is left."""
+
+_is_hasty: ContextVar[bool] = ContextVar("is_hasty", default=False)
+
+
+@contextmanager
+def in_haste(is_so: bool) -> Iterator[None]:
+    """Say whether another provider is left for what is opened within."""
+    before = _is_hasty.set(is_so)
+    try:
+        yield
+    finally:
+        _is_hasty.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +56,10 @@ class Retry:
 
     most_wait_s: float = 3.0
     """A provider that asks for a longer pause (Retry-After) is given up: a caller waits."""
+
+    def now(self) -> "Retry":
+        """Return the patience with what is opened now: less `in_haste`."""
+        return replace(self, tries=min(self.tries, HASTY_TRIES)) if _is_hasty.get() else self
 
 
 class Backoff:

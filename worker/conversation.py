@@ -27,7 +27,6 @@ from worker.manners import Manners
 from worker.mind import Mind
 from worker.office import Office
 from worker.roles import voice_of
-from worker.saying import say
 from worker.speaker import Speaker
 from worker.stt import STT, Hearing
 from worker.transcript import Transcript
@@ -98,13 +97,14 @@ class Conversation:
         """Return the provider that is to be connected where an author has named ``provider``."""
         return fallback_of(provider, self.trouble)
 
-    def begin(self) -> None:
-        """The first stream is open."""
-        self.times.origin = self._now()
-        minded = self.agent.stt is not None and self.crew.tts is not None
-        self.taking.begin(silence=minded)
+    def line_open(self) -> None:
+        """The first stream is open: a greeting that is made waits for nobody who still connects."""
+        self.times.origin, self._is_open = self._now(), True
         self.speaker.stream_opened()
-        self._is_open = True
+
+    def begin(self) -> None:
+        """The first stream is open, and everybody is there."""
+        self.taking.begin(silence=self.agent.stt is not None and self.crew.tts is not None)
         self.manners.greet()
         self._spawn(self.office.settle())
 
@@ -216,10 +216,14 @@ class Conversation:
 
     async def say(self, text: str | AsyncIterable[str], interruptible: bool) -> str:
         """Speak; what was heard goes into transcript and history, and is returned."""
-        if self.call.over or (isinstance(text, str) and not text.strip()):
-            return ""
-        reply = self.agenda.answering
-        return await say(text, self.speaker, self.transcript, interruptible, reply)
+        line = text.strip() if isinstance(text, str) else ""
+        spoken = await self.speaker.say(
+            text,
+            interruptible,
+            reply=self.agenda.answering,
+            begun=lambda it: self.transcript.follow(self.history.agent(line), it),
+        )
+        return spoken.text
 
     async def answer(self, text: str) -> None:
         """Have the model answer the caller."""

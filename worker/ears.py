@@ -4,7 +4,16 @@ from collections import deque
 from collections.abc import Callable
 
 from shared.audio import FRAME_MS
-from worker.stt import STT, Batched, Hearing, STTListener, STTSession
+from worker.stt import (
+    STT,
+    Batched,
+    EndOfTurn,
+    Hearing,
+    SpeechStarted,
+    SpeechStopped,
+    STTListener,
+    STTSession,
+)
 from worker.turn_times import AudioClock
 
 EARLY_BYTES = 40_000
@@ -31,7 +40,7 @@ class Ears:
         session = await stt.connect(ear)
         old, self._session = self._session, session
         if self._ear is not None:
-            self._ear.listener = None
+            self._ear.retire()
         self._ear = ear
         self._times.restart()
         early, self._early = self._early or (), None
@@ -77,11 +86,23 @@ class _Ear:
 
     def __init__(self, listener: STTListener) -> None:
         self.listener: STTListener | None = listener
+        self._is_sounding = False
+        """The listener waits for the end of a sound."""
 
     def heard(self, event: Hearing) -> None:
         """Pass on what was heard."""
+        if isinstance(event, SpeechStarted):
+            self._is_sounding = event.lasting
+        elif isinstance(event, SpeechStopped | EndOfTurn):
+            self._is_sounding = False
         if self.listener is not None:
             self.listener.heard(event)
+
+    def retire(self) -> None:
+        """Others hear from now on, and will not tell of the end of a sound that began here."""
+        listener, self.listener = self.listener, None
+        if self._is_sounding and listener is not None:
+            listener.heard(SpeechStopped())
 
     def failed(self, error: Exception) -> None:
         """Pass a loss on."""

@@ -18,7 +18,7 @@ from pathlib import Path
 PASSAGE_CHARS = 900
 """The longest passage, in characters; a longer section becomes several."""
 
-MOST_BYTES = 32_000_000
+MOST_BYTES = 8_000_000
 """All files of a folder together."""
 
 _WAY = " > "

@@ -27,7 +27,8 @@ class Link(Generic[Socket]):
 
     ``opening`` returns a context manager that opens one; ``serve`` uses it until it ends; ``fault``
     makes a `ProviderError` of whatever either raises. ``on_failed`` hears when it is given up,
-    ``on_lost`` of each loss before that.
+    ``on_lost`` of each loss before that. ``retry`` says when that is; sooner where another
+    provider is left.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Link(Generic[Socket]):
     ) -> None:
         self._provider, self._opening, self._serve = provider, opening, serve
         self._fault, self._on_failed, self._on_lost = fault, on_failed, on_lost
-        self._retry = retry or Retry()
+        self._retry = (retry or Retry()).now()
         self._loop = asyncio.get_running_loop()
         self._first: asyncio.Future[None] = self._loop.create_future()
         self._task: asyncio.Task[None] | None = None

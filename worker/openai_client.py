@@ -1,4 +1,4 @@
-"""OpenAI's client over HTTP: built once in the template, a copy with connections of its own a call.
+"""OpenAI's client over HTTP: built in the template, for one call; others in the process get copies.
 
 What is asked through it is its users' business (`worker.llm.openai`, `worker.tts.openai_speech`).
 Here is what they share: key and address, how long connections live, what an error means, and
@@ -63,17 +63,40 @@ def template_client(key: str, base_url: str) -> "AsyncOpenAI":
     # What is imported at its first use, here for all forks: 15 ms and 2.5 MB of each.
     _ = client.models, client.audio.speech
     importlib.import_module("anyio._backends._asyncio")
-    _platform()
+    _know_platform(client)
     return client
 
 
 def call_client(base_url: str | None) -> "AsyncOpenAI":
-    """Return a client for one call: connections belong to the loop that opened them."""
+    """Return a client for one call: connections belong to the loop that opened them.
+
+    The template's own serves the first one of a process, which most often is the only one: another
+    takes a millisecond and 0.2 MB, while the phone rings.
+    """
     known = account(base_url)
-    client = template_client(known.key, known.base_url).with_options(http_client=_connections())
-    # Each copy would look it up anew, in a thread that then stays for the rest of the call.
-    client._platform = _platform()
+    unused = _unused(known.key, known.base_url)
+    if unused:
+        return unused.pop()
+    template = template_client(known.key, known.base_url)
+    client = template.with_options(http_client=_connections())
+    _know_platform(client)
     return client
+
+
+@functools.cache
+def _unused(key: str, base_url: str) -> list["AsyncOpenAI"]:
+    """Hold the template's client until a call takes it."""
+    return [template_client(key, base_url)]
+
+
+def _know_platform(client: "AsyncOpenAI") -> None:
+    """Tell the client what it runs on.
+
+    It would look that up at its first request, in a thread that then stays for the rest of the
+    call (a stack, an arena). There is no public way to have it known: neither an argument nor a
+    header of one's own keeps it from looking.
+    """
+    client._platform = _platform()
 
 
 @functools.cache

@@ -138,6 +138,8 @@ class Session:
                 if self._streaming.is_set():
                     self.conversation.line_back()
                     self._spawn(self._agent.on_start())
+                else:
+                    self.conversation.line_open()
                 self._streaming.set()
             case messages.StreamStopped():
                 self.conversation.line_lost()

@@ -66,7 +66,8 @@ def socket_options(url: str) -> dict[str, Any]:
 def _logger() -> logging.Logger:
     """Return one for what goes wrong; when it debugs, websockets logs headers, keys included."""
     logger = logging.getLogger("websockets.provider")
-    logger.setLevel(logging.INFO)
+    if logger.level != logging.INFO:  # to set it again would touch every logger there is
+        logger.setLevel(logging.INFO)
     return logger
 
 

@@ -87,12 +87,22 @@ class Speaker:
         return utterance
 
     async def say(
-        self, text: str | AsyncIterable[str], interruptible: bool, *, reply: bool = False
+        self,
+        text: str | AsyncIterable[str],
+        interruptible: bool,
+        *,
+        reply: bool = False,
+        begun: Callable[[Utterance], None] | None = None,
     ) -> Spoken:
-        """Speak after what is being spoken; return when it was heard or cut."""
+        """Speak after what is being spoken; return when it was heard or cut.
+
+        ``begun`` gets the utterance first. Raises `ProviderError`, and what a stream raises.
+        """
         if self._call.over or (isinstance(text, str) and not text.strip()):
             return Spoken("", interrupted=False)
         utterance = self.begin(interruptible=interruptible, reply=reply)
+        if begun is not None:
+            begun(utterance)
         try:
             if isinstance(text, str):
                 utterance.feed(text)
@@ -100,9 +110,8 @@ class Speaker:
                 await utterance.follow(text)
             utterance.finish()
             return await utterance.heard()
-        except BaseException:
+        finally:
             self.drop(utterance)
-            raise
 
     def release(self, utterance: Utterance) -> None:
         """Let a held utterance be heard, behind the others."""

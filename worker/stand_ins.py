@@ -15,6 +15,7 @@ from worker import stt
 from worker.llm import Answer, Prompt, Text, Usage
 from worker.message import Message
 from worker.tts import Timing, TTSListener
+from worker.tts.aborted import Aborted
 
 WORD_MS = 60
 """A word of `ToneTTS`: short, since a rehearsal waits for it."""
@@ -90,7 +91,7 @@ class _Speaking:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._words: dict[UUID, int] = {}
-        self._aborted: set[UUID] = set()
+        self._aborted = Aborted()
         self._is_closed = False
 
     def post(self, message: Message[str]) -> None:
@@ -98,7 +99,7 @@ class _Speaking:
         self._loop.call_soon(self._speak, message)
 
     def _speak(self, message: Message[str]) -> None:
-        if message.uuid in self._aborted or self._is_closed:
+        if self._is_closed or self._aborted.drops(message):
             return
         words, before = message.data.split(), self._words.get(message.uuid, 0)
         self._words[message.uuid] = before + len(words)

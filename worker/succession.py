@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from structlog import get_logger
 
+from worker.backoff import in_haste
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 
 AGAIN_SECONDS = 60.0
@@ -141,21 +142,23 @@ class Succession(Generic[ProviderT]):
             self._on_trouble(provider, self._error.sentence, fallback)
 
     async def take(
-        self, opening: Callable[[ProviderT], Awaitable[SessionT]]
+        self, opening: Callable[[ProviderT], Awaitable[SessionT]], *, but: Collection[int] = ()
     ) -> tuple[int, SessionT]:
         """Open a session of the next provider that can be had; return its place and the session.
 
-        Each has `TURN_SECONDS`, the last one `LAST_SECONDS`. Raises what the last one failed with.
+        Those at the places ``but`` are left alone. Each has `TURN_SECONDS`, the last one
+        `LAST_SECONDS`. Raises what the last one failed with.
         """
-        tried: set[int] = set()
+        tried = set(but)
         while (place := self.next(but=tried)) is not None:
             tried.add(place)
             self._failed_at.pop(place, None)
             is_last = self.next(but=tried) is None
             seconds = LAST_SECONDS if is_last else TURN_SECONDS
             try:
-                async with asyncio.timeout(seconds):
-                    return place, await opening(self._providers[place])
+                with in_haste(not is_last):
+                    async with asyncio.timeout(seconds):
+                        return place, await opening(self._providers[place])
             except TimeoutError:
                 self.lost(place, self._late(place, seconds))
             except Exception as error:

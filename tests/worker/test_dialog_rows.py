@@ -38,6 +38,11 @@ _VOIP, _SPEAKER, _SESSION = "worker.test_voip", "worker.test_speaker", "worker.t
 _OFFICE, _HANDOVER = "worker.test_office", "worker.test_handover"
 _CONVERSATION, _EXAMPLES = "worker.test_conversation", "docs.test_examples"
 _CALL, _REQUESTS = "gateway.calls.test_call", "gateway.calls.test_requests"
+_LINK, _HISTORY = "worker.test_link", "worker.test_history"
+_NOVA, _NOVA_TURNS = "worker.stt.test_deepgram", "worker.stt.test_deepgram_turns"
+_REALTIME, _EVENTS = "worker.stt.test_openai_transcription", "worker.stt.test_openai_events"
+_CARTESIA, _ELEVENLABS = "worker.tts.test_cartesia", "worker.tts.test_elevenlabs"
+_VOICES, _CHAT = "worker.tts.test_fallback", "worker.llm.test_openai"
 
 ROWS = {
     "Ds01": [(_HERE, "test_two_calls_of_one_agent_share_no_state")],
@@ -107,6 +112,69 @@ ROWS = {
         (_EXAMPLES, "test_the_timestamped_agent_tells_its_model_when_each_turn_was"),
         (_HERE, "test_a_greeting_that_must_be_heard_is_not_cut_and_is_remembered"),
         (_SESSION, "test_a_hook_that_raises_ends_the_call_with_its_error"),
+    ],
+    "Ds44": [
+        (_NOVA, "test_speech_becomes_partials_and_one_end_of_turn"),
+        (_NOVA, "test_a_lost_connection_is_opened_again_and_hears_the_turn_to_its_end"),
+        (_NOVA, "test_closing_says_close_stream_and_is_quick_though_nobody_answers"),
+    ],
+    "Ds45": [(_REALTIME, "test_speech_is_noticed_transcribed_and_ended")],
+    "Ds46": [
+        (_REALTIME, "test_the_session_is_set_up_before_any_audio"),
+        (_REALTIME, "test_audio_can_be_upsampled"),
+        (_REALTIME, "test_settings_that_do_not_fit_are_refused_at_once"),
+    ],
+    "Ds47": [
+        (_EVENTS, "test_an_event_that_does_not_fit_is_left_out"),
+        (_EVENTS, "test_hostile_bytes_raise_nothing_else"),
+    ],
+    "Ds48": [
+        (_ELEVENLABS, "test_settings_go_with_the_first_message_of_each_context_only"),
+        (_ELEVENLABS, "test_options_are_further_parameters_of_the_socket"),
+        (_ELEVENLABS, "test_an_aborted_utterance_is_closed_and_its_late_audio_dropped"),
+    ],
+    "Ds49": [
+        (_CARTESIA, "test_a_request_says_all_that_was_set_and_nothing_else"),
+        (_CARTESIA, "test_options_are_further_fields_of_every_request"),
+    ],
+    "Ds50": [
+        (_CARTESIA, "test_lasting_silence_fails_in_bounded_time"),
+        (_VOICES, "test_a_voice_that_keeps_silent_when_it_owes_speech_is_replaced"),
+        (_VOICES, "test_an_utterance_that_lacked_only_its_end_ends"),
+    ],
+    "Ds51": [
+        (_NOVA, "test_the_query_is_what_the_settings_say"),
+        (_CARTESIA, "test_a_request_says_all_that_was_set_and_nothing_else"),
+        (_ELEVENLABS, "test_the_socket_is_asked_for_what_a_phone_needs"),
+        (_REALTIME, "test_the_session_is_set_up_before_any_audio"),
+    ],
+    "Ds52": [(_HISTORY, "test_lines_come_in_order_and_are_replaced_by_what_was_heard")],
+    "Dc13": [
+        (_CHAT, "test_closing_the_generator_closes_the_request"),
+        (_CONVERSATION, "test_a_committed_barge_in_closes_the_request_and_keeps_what_was_heard"),
+    ],
+    "Dc14": [(_SESSION, "test_utterances_come_to_the_agent_one_after_the_other_in_order")],
+    "Dc15": [
+        (_NOVA, "test_finals_before_the_last_are_part_of_the_turn"),
+        (_NOVA, "test_two_utterances_are_two_turns_and_utterance_end_adds_none"),
+        (_NOVA, "test_a_noisy_line_ends_the_turn_by_utterance_end"),
+        (_NOVA_TURNS, "test_however_it_is_cut_into_finals_a_turn_is_all_words_once"),
+        (_SESSION, "test_ears_that_are_lost_end_the_call_with_their_error"),
+    ],
+    "Dc16": [
+        (_LINK, "test_a_lost_socket_is_opened_again_at_once"),
+        (_LINK, "test_a_normal_close_is_a_loss_too"),
+        (_CARTESIA, "test_an_idle_socket_that_is_closed_is_opened_again_at_once"),
+        (_REALTIME, "test_any_close_is_followed_by_a_new_session"),
+    ],
+    "Dc17": [(_REALTIME, "test_the_session_is_set_up_before_any_audio")],
+    "Dc18": [
+        (_CARTESIA, "test_pieces_go_verbatim_into_one_context_and_an_empty_one_ends_it"),
+        (_CARTESIA, "test_an_aborted_utterance_is_cancelled_and_its_late_audio_dropped"),
+    ],
+    "Dc19": [
+        (_ELEVENLABS, "test_the_socket_is_asked_for_what_a_phone_needs"),
+        (_ELEVENLABS, "test_settings_go_with_the_first_message_of_each_context_only"),
     ],
     "Ds53": [(_CALL, "test_a_stream_and_its_audio_reach_the_process_in_order")],
     "Ds54": [(_CALL, "test_a_crash_is_answered_with_an_apology_and_the_fallback")],

@@ -6,7 +6,7 @@ from tests.worker.playbook import Ears as Hearing
 from worker import stt
 from worker.ears import EARLY_BYTES, Ears
 from worker.errors import ProviderError
-from worker.stt import EndOfTurn
+from worker.stt import EndOfTurn, SpeechStarted, SpeechStopped
 
 
 class Listener:
@@ -45,6 +45,18 @@ async def test_other_ears_take_over_and_the_ones_before_are_closed_and_not_belie
     before.listener.failed(ProviderError("deepgram", "too late"))
     assert (before.closed, bytes(before.heard), len(after.heard)) == (1, b"", 160)
     assert (listener.heard_events, listener.failures) == ([], [])
+
+
+async def test_a_sound_that_the_ones_before_have_begun_ends_with_them() -> None:
+    listener, before, after = Listener(), Hearing(), Hearing()
+    await listener.ears.connect(before)
+    before.listener.heard(SpeechStarted(lasting=True))
+    await listener.ears.connect(after)
+    assert listener.heard_events == [SpeechStarted(lasting=True), SpeechStopped()]
+    after.listener.heard(SpeechStarted(lasting=True))
+    after.listener.heard(EndOfTurn("hi"))
+    await listener.ears.connect(Hearing())
+    assert listener.heard_events[-1] == EndOfTurn("hi")
 
 
 async def test_ears_that_cannot_be_had_leave_the_ones_before() -> None:

@@ -1,9 +1,14 @@
 """What an agent says without having been asked."""
 
+import asyncio
+from typing import Any
+
+import pytest
+
 from shared import messages
 from tests.virtual_time import virtual_time
 from tests.worker.conversing import Live, clerk
-from tests.worker.playbook import STREAM, After, Hears
+from tests.worker.playbook import STREAM, After, Ears, Hears, Voice
 from tests.worker.scripted_llm import Model
 from worker.agent import Agent
 from worker.stt import EndOfTurn, SpeechStarted
@@ -33,3 +38,29 @@ async def test_silence_is_not_minded_while_the_stream_is_gone() -> None:
     await (play >> STREAM >> After(5))
     assert play.said("agent") == ["Hello.", "Are you still there?"]
     await play.finished()
+
+
+async def _looks_up(self: Agent) -> None:
+    await asyncio.sleep(3)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        {"stt": Ears(delay=3)},
+        {"llm": Model("x", delay=3)},
+        {"on_ringing": _looks_up},
+        {"stt": Ears(delay=3), "tts": Voice(delay=0.2)},
+    ],
+    ids=["ears", "mind", "hook", "voice"],
+)
+def test_a_greeting_that_is_made_waits_for_nobody_who_still_connects(late: dict[str, Any]) -> None:
+    @virtual_time
+    async def case() -> None:
+        play = await (Live(clerk(greeting="Hello", **late)) >> After(0.3) >> STREAM)
+        assert play.wire.audio
+        await (play >> After(5))
+        assert play.said("agent") == ["Hello"]
+        await play.finished()
+
+    case()

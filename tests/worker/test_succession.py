@@ -7,6 +7,7 @@ import pytest
 from tests.virtual_time import virtual_time
 from tests.worker.frail import LOST, NO_KEY, Frail
 from worker import succession
+from worker.backoff import Retry
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 from worker.succession import AGAIN_SECONDS, Succession, close, prepare, usable
 
@@ -48,6 +49,21 @@ async def test_a_provider_that_cannot_be_had_is_passed_over_and_told_of() -> Non
     place, _ = await order.take(opening())
     assert place == 1
     assert troubles.told == [("Frail", "the connection dropped", "Other")]
+
+
+@virtual_time
+async def test_only_the_last_provider_is_tried_with_patience() -> None:
+    patience: list[Retry] = []
+
+    async def open_(provider: Frail) -> Frail:
+        patience.append(Retry(tries=5).now())
+        await provider.open()
+        return provider
+
+    order = Succession([Frail(refuses=LOST), Frail(refuses=LOST), Frail()], None)
+    assert (await order.take(open_))[0] == 2
+    assert [retry.tries for retry in patience] == [1, 1, 5]
+    assert Retry(tries=5).now().tries == 5
 
 
 @virtual_time

@@ -9,7 +9,7 @@ first    ask ──text──X                an error: what was said was said. 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from worker.errors import ProviderLostError
 from worker.llm import LLM, Answer, LLMSession, Prompt
 from worker.succession import Succession, Troubled
 
-FIRST_SECONDS = 6.0
+FIRST_SECONDS = 3.0
 """How long a model may take to begin its answer while another one is left."""
 
 AGAIN_SECONDS = 5.0
@@ -64,19 +64,22 @@ class _Thinking:
         """Open the first session that can be had. Raises `ProviderError`."""
         await self._session()
 
-    async def _session(self) -> tuple[int, LLMSession]:
+    async def _session(self, but: Collection[int] = ()) -> tuple[int, LLMSession]:
         async with self._opening:
             if self._current is None:
-                self._current = await self._order.take(lambda provider: provider.connect())
+                self._current = await self._order.take(lambda it: it.connect(), but=but)
             return self._current
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[Answer, None]:
-        """Stream the answer of the first model that begins one.
+        """Stream the answer of the first model that begins one; none is asked for it twice.
 
         Raises `ProviderError` when none does, or when one fails after its first words.
         """
+        failed: dict[int, Exception] = {}
         while True:
-            place, session = await self._session()
+            place, session = await self._session(failed)
+            if place in failed:  # another request has it open again
+                raise failed[place]
             is_begun = False
             try:
                 async with aclosing(session.reply(prompt)) as stream:
@@ -90,6 +93,7 @@ class _Thinking:
                 self._lose(place, session, error)
                 if is_begun:
                     raise
+                failed[place] = error
             else:
                 return
 

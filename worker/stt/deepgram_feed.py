@@ -3,7 +3,7 @@
     tape ──batch──> socket          behind after a loss: at `REPLAY_SPEED`, not all at once
       └── no batch for a while ──> ``idle`` (keep-alive, silence)
     `ask` ── after all audio posted before it ──> ``order`` (end the turn now)
-    audio, audio, and no answer where one is due ──> lost
+    audio, audio, and no answer ──> lost; twice without a single one ──> given up
 
 The messages are the provider's: a feed is given what sends them.
 """
@@ -21,6 +21,17 @@ REPLAY_SPEED = 1.25
 """Fastest that audio may be pushed, times real time (docs: recovering-from-connection-errors)."""
 
 
+QUIET_MS = 10_000
+"""Audio without a message while no turn is on: recognisers tell of silence, too (Nova's empty
+``Results`` once a second, Flux's ``Update``), so nothing at all is no silence."""
+
+MOST_MUTES = 2
+"""So many connections in a row that never said anything: no caller waits for a third."""
+
+_GIVEN_UP_S = 3600.0
+"""As a Retry-After: longer than any caller waits, so the link gives up at once."""
+
+
 class Ear(Protocol):
     """The SDK's socket, as far as audio goes."""
 
@@ -31,8 +42,9 @@ class Ear(Protocol):
 class Feed:
     """One call's audio, towards whichever connection `run` is given.
 
-    When ``stall_ms`` of audio was sent and nothing came back though an answer is due, the
-    connection is taken for lost: nothing else would say so for the better part of a minute.
+    When ``stall_ms`` of audio was sent in a turn (`QUIET_MS` between turns) and nothing came back,
+    the connection is taken for lost: pings may be answered all the same, so nothing else would
+    say so.
     """
 
     def __init__(self, tape: Tape, stall_ms: float) -> None:
@@ -46,6 +58,10 @@ class Feed:
         """Nothing but audio ends the wait that is going on: any audio does."""
         self._unheard_ms = 0.0
         self._is_due = False
+        self._is_mute = True
+        """Nothing has come back on this connection."""
+        self._mutes = 0
+        """Connections in a row that were lost so."""
         self._is_asked = False
         self._fault: ProviderError | None = None
 
@@ -65,14 +81,23 @@ class Feed:
         self._wake()
 
     def heard(self, *, is_due: bool) -> None:
-        """Something came back; ``is_due`` when more must."""
+        """Something came back; ``is_due`` when a turn is on."""
         self._unheard_ms, self._is_due = 0.0, is_due
+        self._is_mute, self._mutes = False, 0
 
     def sent(self, size: int) -> None:
         """``size`` bytes went out. Raises `ProviderLostError` when no answer came for too long."""
         self._unheard_ms += ms_of_bytes(size)
-        if self._is_due and self._unheard_ms > self._stall_ms:
-            raise ProviderLostError(PROVIDER, "has stopped answering in the middle of a turn")
+        if self._unheard_ms > (self._stall_ms if self._is_due else QUIET_MS):
+            raise self._unanswered()
+
+    def _unanswered(self) -> ProviderLostError:
+        if not self._is_mute:
+            where = "in the middle of a turn" if self._is_due else "what is sent"
+            return ProviderLostError(PROVIDER, f"has stopped answering {where}")
+        self._mutes += 1
+        wait_s = _GIVEN_UP_S if self._mutes >= MOST_MUTES else None
+        return ProviderLostError(PROVIDER, "takes audio and says nothing", retry_after_s=wait_s)
 
     async def run(
         self,
@@ -87,7 +112,7 @@ class Feed:
         ``None`` for as long as it takes.
         """
         self._fault, self._is_asked = None, False
-        self.heard(is_due=False)
+        self._unheard_ms, self._is_due, self._is_mute = 0.0, False, True
         try:
             await self._send(ear, patience, idle, order)
         finally:

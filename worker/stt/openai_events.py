@@ -17,7 +17,6 @@ COMMIT = '{"type":"input_audio_buffer.commit"}'
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 SESSION_EXPIRED = "session_expired"
 
-CREATED = "session.created"
 UPDATED = "session.updated"
 ERROR = "error"
 STARTED = "input_audio_buffer.speech_started"

@@ -8,6 +8,7 @@ The agent's class is run as in a call, by the real session; ears and voice are t
 is the one given, or the agent's own. Nothing is waited for but what the agent itself waits for.
 """
 
+import math
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -175,6 +176,8 @@ class Talk(Expectations):
 
     async def silence(self, seconds: float) -> Reply:
         """Say nothing for so long, on the call's clock; return what the agent did meanwhile."""
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"{seconds} s are no silence: give 0 s or more")
         call, before = self._begin()
         call.line.go_on()
         await self._happened(before)

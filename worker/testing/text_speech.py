@@ -18,6 +18,7 @@ from shared.audio import SILENCE, bytes_of_ms, ms_of_bytes
 from worker.message import Message
 from worker.stt import STTListener
 from worker.tts import Timing, TTSListener
+from worker.tts.aborted import Aborted
 
 WORD_MS = 300.0
 """How long a word lasts, in ms of the call's clock."""
@@ -90,7 +91,7 @@ class _Speaking:
         self._sizes: dict[UUID, int] = {}
         self._open_words: set[UUID] = set()
         """Utterances that broke off inside a word."""
-        self._aborted: set[UUID] = set()
+        self._aborted = Aborted()
         self._is_closed = False
 
     def post(self, message: Message[str]) -> None:
@@ -98,7 +99,7 @@ class _Speaking:
         self._loop.call_soon(self._speak, message)
 
     def _speak(self, message: Message[str]) -> None:
-        if message.uuid in self._aborted or self._is_closed:
+        if self._is_closed or self._aborted.drops(message):
             return
         words = _WORD.findall(message.data)
         size = self._sizes.get(message.uuid, 0)

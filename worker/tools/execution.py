@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from worker.errors import CallOverError, RequestError
-from worker.llm import Call, Returned
+from worker.llm import Call
 from worker.tools.outcome import (
     Cancelled,
     Failed,
@@ -47,16 +47,6 @@ class Ran:
     call: Call
     outcome: Outcome
     seconds: float
-
-    @property
-    def returned(self) -> Returned:
-        """The outcome as the model's next request has it."""
-        return Returned(self.call.id, self.outcome.sentence)
-
-    @property
-    def late(self) -> str:
-        """What the model is told when the outcome comes after the turn in which it was called."""
-        return f"The result of {self.call.name}, called before: {self.outcome.sentence}"
 
 
 @dataclass(slots=True, eq=False)

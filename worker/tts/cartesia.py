@@ -6,7 +6,7 @@ the server goes away. What is said is in `worker.tts.cartesia_wire`, when it is 
 """
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -35,6 +35,12 @@ _URL = "https://api.cartesia.ai"
 _PAUSE_S = 0.6
 """A context expires 1 s after its last audio (Cartesia, contexts): it is ended before that."""
 
+_OURS = (
+    *("context_id", "model_id", "voice", "language", "output_format", "transcript", "continue"),
+    *("add_timestamps", "max_buffer_delay_ms", "generation_config", "pronunciation_dict_id"),
+)
+"""Fields of a request that are set by a field here, or that a phone leaves no choice about."""
+
 _FORMAT = {"container": "raw", "encoding": "pcm_mulaw", "sample_rate": 8000}
 
 
@@ -58,6 +64,9 @@ class Cartesia:
 
     emotion: str | None = None
     pronunciation_dict_id: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    """More fields of every request: ``{"use_normalized_timestamps": True}``."""
+
     answer_s: float = 3.0
     """How long Cartesia may be silent while it owes speech, in seconds; then the rest of the
     utterance goes to a new socket, once."""
@@ -73,6 +82,8 @@ class Cartesia:
         ):
             if value is not None and not least <= value <= most:
                 raise ValueError(f"Cartesia's {name} is {least} to {most}, not {value}")
+        if taken := sorted(set(self.options) & set(_OURS)):
+            raise ValueError(f"{', '.join(taken)} in options: that is set by a field, or for you")
 
     def prepare(self) -> None:
         """Import the SDK, build its client and the TLS context.
@@ -120,7 +131,7 @@ class Cartesia:
             settings["generation_config"] = config
         if self.pronunciation_dict_id is not None:
             settings["pronunciation_dict_id"] = self.pronunciation_dict_id
-        return settings
+        return settings | dict(self.options)
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from uuid import UUID
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 from worker.message import Message
 from worker.tts import TTSListener
+from worker.tts.aborted import Aborted
 from worker.tts.ledger import WHOLE_MS
 from worker.tts.utterance import Context, Habits, Utterance
 from worker.tts.wire import Audio, Ended, Heard, Said, Trouble, Wire, Words
@@ -37,7 +38,6 @@ _GIVEN_UP_S = 3600.0
 """As a Retry-After: longer than any caller waits, so the link gives up at once."""
 
 _ALWAYS_FINAL = frozenset({401, 402, 403})
-_MOST_ABORTED = 64
 
 
 class Contexts:
@@ -51,8 +51,7 @@ class Contexts:
         """By the name of their context."""
         self._unended: set[str] = set()
         """Contexts that take room on the socket, cancelled ones included."""
-        self._aborted: dict[UUID, None] = {}
-        """Utterances whose text may still be coming, oldest first."""
+        self._aborted = Aborted()
         self._wire: Wire | None = None
         self._said_at = 0.0
 
@@ -60,9 +59,7 @@ class Contexts:
 
     def post(self, message: Message[str], now: float) -> None:
         """Take a piece of text. Calls no listener."""
-        if message.uuid in self._aborted:
-            if message.done:
-                del self._aborted[message.uuid]
+        if self._aborted.drops(message):
             return
         utterance = self._utterances.setdefault(message.uuid, Utterance(message.uuid))
         if utterance.whole:
@@ -80,9 +77,7 @@ class Contexts:
         if utterance is None:
             return
         if not utterance.whole:
-            self._aborted[uuid] = None
-            if len(self._aborted) > _MOST_ABORTED:
-                del self._aborted[next(iter(self._aborted))]
+            self._aborted.add(uuid)
         if utterance.context is not None:
             self._speaking.pop(utterance.context.name, None)
             if self._wire is not None:

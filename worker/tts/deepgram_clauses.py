@@ -18,6 +18,7 @@ from uuid import UUID
 
 from worker.message import Message
 from worker.tts import Timing
+from worker.tts.aborted import Aborted
 from worker.tts.ledger import Ledger
 
 LEAD_SECONDS = 2.0
@@ -54,8 +55,7 @@ class Clauses:
     def __init__(self) -> None:
         self._ledger = Ledger()
         self._utterances: dict[UUID, _Utterance] = {}
-        self._aborted: set[UUID] = set()
-        """Utterances whose text may still be coming."""
+        self._aborted = Aborted()
         self._spoken: Portion | None = None
         """The portion whose audio comes now."""
         self._spoken_from_ms = 0.0
@@ -68,9 +68,7 @@ class Clauses:
 
     def post(self, message: Message[str]) -> None:
         """Take a piece of text."""
-        if message.uuid in self._aborted:
-            if message.done:
-                self._aborted.remove(message.uuid)
+        if self._aborted.drops(message):
             return
         self._ledger.posted(message)
         utterance = self._utterances.setdefault(message.uuid, _Utterance())

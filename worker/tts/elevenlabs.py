@@ -7,7 +7,7 @@ has no asynchronous socket.
 """
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -40,6 +40,12 @@ MOST_INACTIVE_S = 180
 
 RACHEL = "21m00Tcm4TlvDq8ikWAM"
 """A voice that every plan may use."""
+
+_OURS = (
+    *("model_id", "output_format", "auto_mode", "inactivity_timeout", "sync_alignment"),
+    "language_code",
+)
+"""Query parameters that have a field, or that a phone leaves no choice about."""
 
 _KEEP_ALIVE_S = 10.0
 _ROOM_S = 2.0
@@ -76,6 +82,9 @@ class ElevenLabs:
     fallback_voice: str | None = RACHEL
     """Speaks when the plan does not pay for ``voice`` (402); ``None`` to fail instead."""
 
+    options: Mapping[str, object] = field(default_factory=dict)
+    """More query parameters of the socket: ``{"apply_text_normalization": "off"}``."""
+
     answer_s: float = 3.0
     """How long ElevenLabs may be silent while it owes speech, in seconds; then the rest of the
     utterance goes to a new socket, once."""
@@ -93,6 +102,8 @@ class ElevenLabs:
         ):
             if value is not None and not least <= value <= most:
                 raise ValueError(f"ElevenLabs' {name} is {least} to {most}, not {value}")
+        if taken := sorted(set(self.options) & set(_OURS)):
+            raise ValueError(f"{', '.join(taken)} in options: that is set by a field, or for you")
 
     def prepare(self) -> None:
         """Read the key and build the TLS context. Raises `ProviderRefusedError` without a key."""
@@ -142,6 +153,8 @@ class ElevenLabs:
         }
         if self.language is not None:
             query["language_code"] = self.language
+        for name, value in self.options.items():
+            query[name] = str(value).lower() if isinstance(value, bool) else str(value)
         voice = quote(voice, safe="")
         return f"/v1/text-to-speech/{voice}/multi-stream-input?{urlencode(query)}"
 

@@ -15,6 +15,7 @@ from shared.speech.espeak import EspeakVoice, Slice, VoiceError
 from worker.errors import ProviderError
 from worker.message import Message
 from worker.tts import Timing, TTSListener, TTSSession
+from worker.tts.aborted import Aborted
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,13 @@ class _Speaking:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._utterances: dict[UUID, _Utterance] = {}
-        self._aborted: set[UUID] = set()
-        """Utterances whose text may still be coming."""
+        self._aborted = Aborted()
         self._is_speaking = False
         self._is_closed = False
 
     def post(self, message: Message[str]) -> None:
         """Take a clause of text, or several; its audio comes later."""
-        if self._is_closed or self._is_forgotten(message):
+        if self._is_closed or self._aborted.drops(message):
             return
         utterance = self._utterances.setdefault(message.uuid, _Utterance())
         utterance.pieces.append(message.data)
@@ -101,13 +101,6 @@ class _Speaking:
         if not self._is_speaking:
             self._is_speaking = True
             self._loop.call_soon(self._speak)
-
-    def _is_forgotten(self, message: Message[str]) -> bool:
-        if message.uuid not in self._aborted:
-            return False
-        if message.done:
-            self._aborted.remove(message.uuid)
-        return True
 
     def abort(self, uuid: UUID) -> None:
         """Forget the utterance, text of it that is still to come included."""

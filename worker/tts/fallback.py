@@ -20,6 +20,7 @@ from worker.errors import ProviderError, ProviderLostError
 from worker.message import Message
 from worker.succession import Succession, Troubled
 from worker.tts import TTS, Timing, TTSListener, TTSSession
+from worker.tts.aborted import Aborted
 from worker.tts.ledger import Ledger
 
 PATIENCE_SECONDS = 3.0
@@ -107,8 +108,7 @@ class _Speaking:
         self._loop = asyncio.get_running_loop()
         self._ledger = Ledger()
         self._utterances: dict[UUID, _Utterance] = {}
-        self._aborted: set[UUID] = set()
-        """Utterances whose text may still be coming."""
+        self._aborted = Aborted()
         self.voice: _Voice | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
@@ -144,7 +144,7 @@ class _Speaking:
 
     def post(self, message: Message[str]) -> None:
         """Take a clause of text; while there is no voice it waits for the next one."""
-        if self._is_closed or self._is_forgotten(message):
+        if self._is_closed or self._aborted.drops(message):
             return
         if not self._owes():
             self._active_at = self._loop.time()
@@ -156,13 +156,6 @@ class _Speaking:
         if self.voice is not None:
             self.voice.session.post(message)
             self._watch()
-
-    def _is_forgotten(self, message: Message[str]) -> bool:
-        if message.uuid not in self._aborted:
-            return False
-        if message.done:
-            self._aborted.remove(message.uuid)
-        return True
 
     def abort(self, uuid: UUID) -> None:
         """Forget the utterance, text of it that is still to come included."""

@@ -25,6 +25,7 @@ from worker.errors import ProviderError, ProviderLostError
 from worker.message import Message
 from worker.openai_client import NAME, within
 from worker.tts import Timing, TTSListener
+from worker.tts.aborted import Aborted
 from worker.tts.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -90,13 +91,12 @@ class Voice:
         self._loop = asyncio.get_running_loop()
         self._line: deque[_Clause] = deque()
         self._open: dict[UUID, _Utterance] = {}
-        self._aborted: set[UUID] = set()
-        """Utterances whose text may still be coming."""
+        self._aborted = Aborted()
         self._is_closed = False
 
     def post(self, message: Message[str]) -> None:
         """Take a clause; its audio comes later."""
-        if self._is_closed or self._is_forgotten(message):
+        if self._is_closed or self._aborted.drops(message):
             return
         pieces = list(_pieces(message.data))
         for at, text in enumerate(pieces):
@@ -104,13 +104,6 @@ class Voice:
             self._line.append(_Clause(message.uuid, text, ends, whole=not text.strip()))
         self._open.setdefault(message.uuid, _Utterance())
         self._loop.call_soon(self._go)
-
-    def _is_forgotten(self, message: Message[str]) -> bool:
-        if message.uuid not in self._aborted:
-            return False
-        if message.done:
-            self._aborted.remove(message.uuid)
-        return True
 
     def abort(self, uuid: UUID) -> None:
         """Forget the utterance: its requests are closed, text still to come is dropped."""

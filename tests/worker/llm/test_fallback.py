@@ -94,7 +94,7 @@ async def test_a_model_that_does_not_begin_is_not_waited_for_while_another_is_le
     began = loop.time()
     assert await text(session) == "Certainly."
     assert loop.time() - began == pytest.approx(FIRST_SECONDS, abs=0.1)
-    assert troubles.told == [("FrailLLM", "did not begin to answer within 6 s", "FrailLLM")]
+    assert troubles.told == [("FrailLLM", "did not begin to answer within 3 s", "FrailLLM")]
     assert slow.streams_closed == 1
     await session.aclose()
 
@@ -125,6 +125,21 @@ async def test_when_none_answers_the_last_error_is_raised() -> None:
     with pytest.raises(ProviderLostError, match="dropped"):
         await answers(session)
     assert (first.asked, second.asked) == (1, 1)
+    await session.aclose()
+
+
+@virtual_time
+async def test_models_that_fail_slowly_are_each_asked_once() -> None:
+    """Their errors take longer than they are left alone: by then the first may be asked again."""
+    first, second = (FrailLLM(first_s=AGAIN_SECONDS + 0.9, dies_after=0) for _ in range(2))
+    session, troubles = await thinking(first, second)
+    async with asyncio.timeout(60):
+        with pytest.raises(ProviderLostError, match="dropped"):
+            await answers(session)
+    assert (first.asked, second.asked) == (1, 1)
+    assert len(troubles.told) == 2
+    first.dies_after = None
+    assert await text(session) == "Of course."
     await session.aclose()
 
 

@@ -10,7 +10,7 @@ from tests.fakes.deepgram import DeepgramFake
 from tests.fakes.deepgram_nova import results
 from tests.worker.stt.deepgram_ear import TONE, Ear, speak, until
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
-from worker.stt import EndOfTurn, SpeechStarted, STTSession, deepgram, deepgram_feed
+from worker.stt import Batched, EndOfTurn, SpeechStarted, STTSession, deepgram, deepgram_feed
 from worker.stt.deepgram import Deepgram
 
 
@@ -162,6 +162,7 @@ async def test_unknown_and_malformed_messages_are_passed_over(fake: DeepgramFake
 async def test_audio_goes_in_batches_of_60_ms(fake: DeepgramFake) -> None:
     async with listening() as (session, _):
         socket = await fake.socket()
+        assert isinstance(session, Batched)
         assert session.batch_ms == 60
         for _ in range(24):
             session.post(TONE)
@@ -242,6 +243,35 @@ async def test_a_mute_server_in_mid_turn_is_given_up_for_another(
         await fake.socket()
         speak(session, 0, 500)
         assert await ear.turn() == "hello out there"
+
+
+async def test_a_server_that_never_says_anything_is_given_up(fake: DeepgramFake) -> None:
+    fake.is_mute = True
+    async with listening() as (session, ear):
+        async with asyncio.timeout(5):
+            while not ear.failures:
+                speak(session, 2000, 500)
+                await asyncio.sleep(0.01)
+    assert len(fake.sockets) == 2
+    assert [str(error) for error in ear.failures] == ["deepgram: takes audio and says nothing"]
+
+
+async def test_a_server_that_falls_silent_between_turns_is_left_for_another(
+    fake: DeepgramFake,
+) -> None:
+    fake.hears("hello", "out there")
+    async with listening() as (session, ear):
+        first = await fake.socket()
+        speak(session)
+        assert await ear.turn() == "hello"
+        first.is_mute = True
+        async with asyncio.timeout(5):
+            while len(fake.sockets) < 2:
+                speak(session, 0, 500)
+                await asyncio.sleep(0.01)
+        speak(session)
+        assert await ear.turn(2) == "out there"
+        assert ear.failures == []
 
 
 @pytest.mark.parametrize(

@@ -81,21 +81,50 @@ async def test_without_audio_it_is_idle_each_time_its_patience_ends() -> None:
     assert ear.log == [(4.0, "idle", 0), (8.0, "idle", 0), (12.0, "idle", 0)]
 
 
+async def talk(feed: Feed, seconds: float) -> None:
+    """Post audio for so long."""
+    for _ in range(round(10 * seconds)):
+        feed.post(b"x" * 800)
+        await asyncio.sleep(0.1)
+
+
+@virtual_time
+async def test_a_server_that_says_nothing_at_all_is_lost_and_the_second_time_given_up() -> None:
+    feed, ear = Feed(Tape(100), 500), Ear()
+    for retry_after in (None, 3600.0):
+        running = asyncio.ensure_future(run(feed, ear, 60.0))
+        await talk(feed, 9.9)
+        assert not running.done()
+        await talk(feed, 0.3)
+        lost = running.exception()
+        assert isinstance(lost, ProviderLostError)
+        assert lost.retry_after_s == retry_after
+
+
+@virtual_time
+async def test_a_server_that_has_said_something_is_asked_again_each_time() -> None:
+    feed, ear = Feed(Tape(100), 500), Ear()
+    for _ in range(3):
+        running = asyncio.ensure_future(run(feed, ear, 60.0))
+        await talk(feed, 1)
+        feed.heard(is_due=False)
+        await talk(feed, 10.2)
+        lost = running.exception()
+        assert isinstance(lost, ProviderLostError)
+        assert lost.retry_after_s is None
+
+
 @virtual_time
 async def test_only_audio_without_a_due_answer_is_a_stall() -> None:
     feed, ear = Feed(Tape(100), 500), Ear()
     running = asyncio.ensure_future(run(feed, ear, 60.0))
     await asyncio.sleep(0)
-    for _ in range(20):
-        feed.post(b"x" * 800)
-        await asyncio.sleep(0.1)
+    await talk(feed, 2)
     assert not running.done(), "nothing is due"
     feed.heard(is_due=True)
     await asyncio.sleep(30)
     assert not running.done(), "no audio was sent meanwhile"
-    for _ in range(6):
-        feed.post(b"x" * 800)
-        await asyncio.sleep(0.1)
+    await talk(feed, 0.6)
     assert isinstance(running.exception(), ProviderLostError)
 
 

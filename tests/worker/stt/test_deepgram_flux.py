@@ -179,6 +179,16 @@ async def test_a_frozen_turn_goes_on_on_a_new_connection(fake: DeepgramFake) -> 
         assert ear.failures == []
 
 
+async def test_a_server_that_never_says_anything_is_given_up(fake: DeepgramFake) -> None:
+    fake.is_mute = True
+    async with listening() as (session, ear):
+        async with asyncio.timeout(5):
+            while not ear.failures:
+                speak(session, 2000, 500)
+                await asyncio.sleep(0.01)
+    assert len(fake.sockets) == 2
+
+
 async def test_a_turn_whose_end_was_lost_ends(
     fake: DeepgramFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

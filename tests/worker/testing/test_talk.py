@@ -1,4 +1,5 @@
 import asyncio
+import math
 import os
 import time
 from collections.abc import AsyncIterator
@@ -340,6 +341,13 @@ async def test_what_is_no_key_cannot_be_pressed() -> None:
 
 
 # Silence -------------------------------------------------------------------------------------
+
+
+async def test_a_silence_lasts_for_a_time_that_passes() -> None:
+    async with Talk(Parrot) as talk:
+        for seconds in (-1, math.inf, math.nan):
+            with pytest.raises(ValueError, match="no silence"):
+                await talk.silence(seconds)
 
 
 async def test_silence_is_asked_about_and_then_hung_up_on_at_once() -> None:

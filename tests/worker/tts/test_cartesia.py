@@ -79,6 +79,18 @@ async def test_a_request_says_all_that_was_set_and_nothing_else(fake: CartesiaFa
     }
 
 
+async def test_options_are_further_fields_of_every_request(fake: CartesiaFake) -> None:
+    voice = Cartesia("v1", options={"use_normalized_timestamps": True})
+    async with talking(voice) as (session, recorder):
+        uuid = uuid4()
+        session.post(Message(uuid, "Hello.", done=False))
+        session.post(Message(uuid, " Goodbye."))
+        await recorder.end_of(uuid)
+    assert [request["use_normalized_timestamps"] for request in fake.requests] == [True, True]
+    with pytest.raises(ValueError, match="output_format"):
+        Cartesia("v1", options={"output_format": {}})
+
+
 async def test_pieces_go_verbatim_into_one_context_and_an_empty_one_ends_it(
     fake: CartesiaFake,
 ) -> None:

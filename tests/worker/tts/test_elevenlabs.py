@@ -85,6 +85,23 @@ async def test_the_socket_is_asked_for_what_a_phone_needs(fake: ElevenLabsFake) 
         assert query(fake)["auto_mode"] == "false"
 
 
+async def test_options_are_further_parameters_of_the_socket(fake: ElevenLabsFake) -> None:
+    options = {"apply_text_normalization": "off", "enable_logging": False, "seed": 7}
+    async with talking(ElevenLabs(options=options)) as (session, recorder):
+        uuid = uuid4()
+        session.post(Message(uuid, "Hello."))
+        await recorder.end_of(uuid)
+    given = query(fake)
+    assert given["output_format"] == "ulaw_8000"
+    assert {name: given[name] for name in options} == {
+        "apply_text_normalization": "off",
+        "enable_logging": "false",
+        "seed": "7",
+    }
+    with pytest.raises(ValueError, match="output_format"):
+        ElevenLabs(options={"output_format": "mp3_44100"})
+
+
 async def test_settings_go_with_the_first_message_of_each_context_only(
     fake: ElevenLabsFake,
 ) -> None:

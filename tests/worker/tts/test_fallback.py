@@ -416,3 +416,26 @@ async def test_espeak_goes_on_when_cartesia_refuses_the_key(
         assert recorder.timed_words(uuid) == TEXT.split()
         assert recorder.troubles[0][0::2] == ("Cartesia", "Espeak")
         await session.aclose()
+
+
+async def test_a_voice_whose_server_is_gone_is_not_looked_for_while_another_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is in the middle of a call, and at the beginning of the next one."""
+    loop = asyncio.get_running_loop()
+    async with CartesiaFake() as fake:
+        monkeypatch.setenv("CARTESIA_API_KEY", fake.key)
+        monkeypatch.setenv("CARTESIA_BASE_URL", fake.url)
+        session, recorder = await studio(Cartesia("a-voice"), Espeak())
+    uuid, began = uuid4(), loop.time()
+    session.post(Message(uuid, TEXT))
+    async with asyncio.timeout(10):
+        await recorder.has_done.wait()
+    assert recorder.timed_words(uuid) == TEXT.split()
+    (told,) = recorder.troubles
+    assert told[0::2] == ("Cartesia", "Espeak")
+    assert "cannot be reached" in told[1]
+    await session.aclose()
+    session, _ = await studio(Cartesia("a-voice"), Espeak())
+    assert loop.time() - began < PATIENCE_SECONDS
+    await session.aclose()
