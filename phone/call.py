@@ -127,13 +127,14 @@ class Call:
         )
 
     async def heard_reply(self, timeout: float | None = None) -> None:
-        """Return when the agent speaks in answer to the caller's last phrase.
+        """Return when the agent speaks in answer to the caller's last phrase or key.
 
-        That is speech that began after the phrase, or that goes on for a second after it: the
+        That is speech that began after it, or that goes on for a second after it: the
         last words of an agent that is being interrupted are no reply. Before the first phrase
         any speech counts, so this waits for a greeting too.
         """
-        since, ear = self._handset.spoke_until_ms, self._handset.ear
+        since = max(self._handset.spoke_until_ms, self._handset.pressed_ms)
+        ear = self._handset.ear
 
         def replied() -> bool:
             if ear.voiced_ms is None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from phone.caller import Voice
-from phone.display import Progress, answer_ms, greeting_ms, summary
+from phone.display import Progress, Screen, answer_ms, greeting_ms, summary
 from phone.events import AnyEvent, Ending
 from phone.microphone import check_keys
 from phone.phone import ACCOUNT_SID, Phone
@@ -107,7 +107,7 @@ async def call_command(
     check_keys(options.dtmf)
     if options.out is not None and not options.out.absolute().parent.is_dir():
         raise FileNotFoundError(f"there is no folder {options.out.parent} to write the WAV into")
-    screen = console or Console(stderr=options.json)
+    screen = console or Screen(stderr=options.json)
     phone = Phone(
         options.url,
         auth_token=options.auth_token,

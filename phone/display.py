@@ -1,6 +1,8 @@
 """What the terminal shows of simulated calls: a line an event, and a table at the end."""
 
+import os
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -23,6 +25,17 @@ from phone.events import (
     WebhookFailed,
 )
 from phone.report import Report
+
+
+class Screen(Console):
+    """A console whose reader may leave (``callfarm call | head``): the call goes on unseen."""
+
+    def on_broken_pipe(self) -> None:
+        """Show no more. The stock console would leave the program, from within the call's task."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, (sys.stderr if self.stderr else sys.stdout).fileno())
+        os.close(nowhere)
 
 
 class Progress:

@@ -55,6 +55,7 @@ class Handset:
     messages_dropped: int = 0
     phrase_from_ms: float = 0.0
     spoke_until_ms: float = 0.0
+    pressed_ms: float = 0.0
 
 
 class MediaSession:
@@ -182,6 +183,7 @@ class MediaSession:
         frame = microphone.frame()
         if microphone.key is not None:
             messages.append(self._writer.dtmf(microphone.key))
+            self._handset.pressed_ms = at_ms
             self._journal.note(KeyPressed(at_ms=at_ms, key=microphone.key))
         if microphone.began is not None:
             self._handset.phrase_from_ms = at_ms

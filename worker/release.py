@@ -141,6 +141,8 @@ def find_agent(name: str) -> type[Agent]:
             raise
         raise ReleaseError(f"{name}: there is no module {module_name!r} in the release") from error
     found = getattr(module, class_name, None)
+    if found is None:
+        raise ReleaseError(f"{name}: there is no class {class_name!r} in {module_name}")
     if not (isinstance(found, type) and issubclass(found, Agent)):
         raise ReleaseError(f"{name}: {class_name!r} in {module_name} is no subclass of Agent")
     return found

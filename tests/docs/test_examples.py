@@ -38,15 +38,26 @@ def example(folder: str, module: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module(module)
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize(
+    ("folder", "agent"),
+    [*((folder, None) for folder in FOLDERS), ("basics", "timestamped:Assistant")],
+)
 def test_each_folder_is_a_release_that_can_be_made_ready(
-    folder: str, monkeypatch: pytest.MonkeyPatch
+    folder: str, agent: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key in KEYS:
         monkeypatch.setenv(key, "a-key")
     monkeypatch.chdir(EXAMPLES / folder)
     monkeypatch.syspath_prepend(str(EXAMPLES / folder))
-    assert load("r1", EXAMPLES / folder, None).agents
+    assert load("r1", EXAMPLES / folder, agent).agents
+
+
+def test_the_basics_are_served_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in KEYS:
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.chdir(EXAMPLES / "basics")
+    monkeypatch.syspath_prepend(str(EXAMPLES / "basics"))
+    assert len(load("r1", EXAMPLES / "basics", None).agents) == 2
 
 
 def test_the_readme_names_every_folder() -> None:
@@ -143,6 +154,7 @@ async def test_the_restaurant_books_and_finds_the_booking_by_its_spelled_code(
         await talk.say("We are thirty people")
         talk.expect_tool("transfer_call", reason="a party of thirty")
         assert talk.reply.transferred_to in ("manager", "voicemail")
+        assert talk.state["transfer_reason"] == "a party of thirty"
 
 
 async def test_the_restaurant_refuses_the_past_too_many_and_an_unknown_code(

@@ -96,7 +96,7 @@ CASES: dict[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
     "routes that are no TOML": ({"routes.toml": "default = echo\n"}, ("routes.toml: ",)),
     "a route to nobody": (
         {"routes.toml": 'default = "echo:Nobody"\n'},
-        ("'Nobody' in echo is no subclass of Agent",),
+        ("there is no class 'Nobody' in echo",),
     ),
 }
 

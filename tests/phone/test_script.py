@@ -1,6 +1,9 @@
+import asyncio
 import base64
 import io
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ from rich.console import Console
 
 from phone import Phone
 from phone.command import CallOptions, call_command
-from phone.events import CallerSpoke, Ending, KeyPressed
+from phone.events import AgentSpoke, CallerSpoke, Ending, KeyPressed
 from phone.script import (
     AwaitReply,
     AwaitSpeech,
@@ -77,6 +80,25 @@ async def test_a_script_says_its_phrases_in_turn_with_the_agent_and_hangs_up() -
     assert report.how is Ending.CALLER
 
 
+async def test_an_answer_to_keys_is_waited_for_and_heard_out() -> None:
+    async def slow(media: Media) -> None:
+        await media.started()
+        await media.play(VOICE * 5)
+        await media.next("dtmf")
+        await asyncio.sleep(0.4)
+        await media.play(VOICE * 5)
+        await media.next("stop")
+
+    app = App({"/voice": lambda _: twiml(stream())}, media=slow)
+    async with serving(app):
+        report = await run_script(
+            Phone(app.url(), auth_token=TOKEN), Script((REPLY, PressKeys("1"), REPLY))
+        )
+    greeting, answer = report.of(AgentSpoke)
+    (key,) = report.of(KeyPressed)
+    assert greeting.until_ms < key.at_ms < answer.from_ms
+
+
 async def test_a_reply_that_does_not_come_does_not_stop_the_script() -> None:
     app = App({"/voice": lambda _: twiml(stream())})
     script = Script((AwaitReply(0.05), SayText("hello"), AwaitReply(0.05), SayText("again")))
@@ -125,6 +147,28 @@ async def test_the_command_shows_both_sides_and_writes_the_recording(tmp_path: P
     for piece in ("book a table", "phrase.wav", "ms after the caller", "median", "call.wav"):
         assert piece in text
     assert len(read_wav(tmp_path / "call.wav")) > 0
+
+
+async def test_a_reader_who_leaves_early_breaks_no_call() -> None:
+    code = (
+        "import asyncio, sys; from phone.command import CallOptions, call_command;"
+        "options = CallOptions(url=sys.argv[1], auth_token=sys.argv[2], quiet_ms=250);"
+        "sys.exit(asyncio.run(call_command(options)))"
+    )
+    app = App({"/voice": lambda _: twiml(stream())}, media=polite)
+    reader, writer = os.pipe()
+    async with serving(app):
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code, app.url(), TOKEN),
+            cwd=Path(__file__).parents[2],
+            stdout=writer,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(writer)
+        await asyncio.to_thread(os.read, reader, 1)
+        os.close(reader)
+        _, complaints = await child.communicate()
+    assert (child.returncode, complaints) == (0, b"")
 
 
 async def test_many_calls_are_summed_up_and_a_bad_one_fails_the_command(

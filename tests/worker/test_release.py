@@ -114,7 +114,7 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         (":Clerk", "is no agent's name"),
         ("desk_agents:", "is no agent's name"),
         ("nobody_here:Clerk", "there is no module 'nobody_here'"),
-        ("desk_agents:Nobody", "is no subclass of Agent"),
+        ("desk_agents:Nobody", "there is no class 'Nobody' in desk_agents"),
         ("desk_agents:number", "is no subclass of Agent"),
         ("desk_agents:Stranger", "is no subclass of Agent"),
         ("desk_agents:Clerk.x", "is no agent's name"),

@@ -48,6 +48,13 @@ async def converse(agent: type[Agent], options: Options, screen: Screen) -> None
         limit_s=LIMIT_SECONDS,
         told=screen.happened,
     )
+    try:
+        await _converse(talk, options, screen)
+    finally:
+        screen.ended()
+
+
+async def _converse(talk: Talk, options: Options, screen: Screen) -> None:
     async with talk:
         screen.replied(0, None, talk.reply)
         number = 0
@@ -89,7 +96,14 @@ async def _do(talk: Talk, line: str) -> Reply:
         if command == "/keys":
             return await talk.press(rest.replace(" ", ""))
         if command == "/silence":
-            return await talk.silence(float(rest))
+            return await talk.silence(_seconds(rest))
     except ValueError as error:
         raise CommandError(str(error)) from error
     raise CommandError(f"{command} is no command: {HELP}")
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise CommandError(f"{text!r} are no seconds: write /silence 20") from None

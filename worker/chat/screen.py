@@ -38,6 +38,9 @@ class Screen(Protocol):
     def replied(self, number: int, text: str | None, reply: Reply) -> None:
         """The reply to ``text`` is over; ``None``: it was the greeting."""
 
+    def ended(self) -> None:
+        """The chat is over, perhaps in the middle of a reply."""
+
     def note(self, text: str) -> None:
         """Something for people to know."""
 
@@ -103,6 +106,10 @@ class Terminal:
         """End the line."""
         self._end_line()
 
+    def ended(self) -> None:
+        """End the line: what comes next on the terminal is not the agent's."""
+        self._end_line()
+
     def note(self, text: str) -> None:
         """Show it."""
         self._aside(text)
@@ -144,6 +151,9 @@ class JSONLines:
         }
         sys.stdout.write(json.dumps(turn, default=str) + "\n")
         sys.stdout.flush()
+
+    def ended(self) -> None:
+        """Each line was ended when it was printed."""
 
     def note(self, text: str) -> None:
         """Notes are for people."""

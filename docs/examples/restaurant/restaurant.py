@@ -54,7 +54,7 @@ class Sofia(Agent):
         Args:
             reason: why, in a few words.
         """
-        self.call.log("transfer", reason=reason)
+        self.state["transfer_reason"] = reason
         try:
             await self.call.transfer("manager" if self._is_open() else "voicemail")
         except RequestError as error:

@@ -47,6 +47,14 @@ class Failing(Desk):
         raise LookupError("no such day")
 
 
+class Speechless(Desk):
+    async def on_start(self):
+        await self.say("Front desk.")
+        raise LookupError("no words")
+
+    greeting = ""
+
+
 class Other(Agent):
     tts = ToneTTS()
     greeting = "The other number."

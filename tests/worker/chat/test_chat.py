@@ -111,6 +111,7 @@ def test_what_is_typed_into_a_pipe_is_said_until_it_ends(agents: Path) -> None:
     assert notes.returncode == 0
     assert "/wrong is no command: /keys 12# presses keys" in notes.stdout
     assert "'xyz' are no keys" in notes.stdout
+    assert "'x' are no seconds: write /silence 20" in notes.stdout
     assert "never said" not in notes.stdout
 
 
@@ -138,7 +139,7 @@ def test_offline_a_stand_in_says_what_it_was_given(agents: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--agent", "desk:Nobody"), "'Nobody' in desk is no subclass of Agent"),
+        (("--agent", "desk:Nobody"), "there is no class 'Nobody' in desk"),
         (("--agent", "nowhere:Desk"), "there is no module 'nowhere'"),
         (("--agent", "broken:Desk"), "broken.py, line 3: NameError: name 'undefined' is"),
         (("--agent", "desk:Failing", "--say", "x"), "desk.py, line 45: LookupError: no such day"),
@@ -150,6 +151,11 @@ def test_what_is_wrong_is_one_sentence(agents: Path, words: tuple[str, ...], sen
     assert done.returncode == 1
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_an_error_begins_on_a_line_of_its_own(agents: Path) -> None:
+    done = _run(agents, "--agent", "desk:Speechless")
+    assert (done.returncode, done.stdout) == (1, "Speechless: Front desk.\n")
 
 
 def test_a_file_that_is_no_python_is_named_with_its_line(agents: Path) -> None:
