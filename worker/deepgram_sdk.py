@@ -13,10 +13,11 @@ import functools
 import importlib
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -38,7 +39,16 @@ _KEY = "DEEPGRAM_API_KEY"
 _URL = "https://api.deepgram.com"
 
 Socket = TypeVar("Socket")
+Socket_co = TypeVar("Socket_co", covariant=True)
+Value = TypeVar("Value")
 Shape = TypeVar("Shape")
+
+
+class Connecting(Protocol[Socket_co]):
+    """A provider's settings, as far as the SDK is asked to connect with them."""
+
+    def connecting(self, client: "AsyncDeepgramClient") -> AbstractAsyncContextManager[Socket_co]:
+        """Return what opens a socket with these settings."""
 
 
 class _Named(msgspec.Struct):
@@ -48,16 +58,16 @@ class _Named(msgspec.Struct):
 
 
 class _Transport:
-    """A socket as the SDK wants one: made at once, opened by `opened`, closed by the SDK."""
+    """A socket as the SDK wants one: made at once, opened and closed by `opened`."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self._connecting = websocket(url, headers)
+        self.url, self.headers = url, headers
         self._is_text_raw = urlsplit(url).path.endswith("/listen")
         self._connection: ClientConnection | None = None
         _made.set(self)
 
     async def open(self) -> None:
-        self._connection = await self._connecting
+        self._connection = await websocket(self.url, self.headers)
 
     @property
     def _open(self) -> ClientConnection:
@@ -128,26 +138,72 @@ def _client(account: Credentials) -> "AsyncDeepgramClient":
 
 
 def options(query: Mapping[str, object]) -> "RequestOptions":
-    """Return the SDK's options of one connection: more query parameters, a session id of its own.
-
-    The client is inherited by every fork, and would name all calls by the same id.
-    """
+    """Return the SDK's options of a connection: more query parameters."""
     words = {True: "true", False: "false"}
     return {
         "additional_query_parameters": {
             name: words[value] if isinstance(value, bool) else value
             for name, value in query.items()
-        },
-        "additional_headers": {"x-deepgram-session-id": str(uuid.uuid4())},
+        }
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Way(Generic[Socket]):
+    """Where the SDK connects to with some settings, and what it makes of the connection."""
+
+    url: str
+    headers: Mapping[str, str]
+    socket: Callable[..., Socket]
+
+
+_ways: dict[tuple[Credentials, str], _Way[Any]] = {}
+"""What the template has asked the SDK, by account and settings."""
+
+
+def plan(settings: Connecting[Socket]) -> None:
+    """Ask the SDK how to connect with these settings, once for all calls.
+
+    It looks its own version up for each connection, in files, and builds the query by way of
+    pydantic: 3 ms and more than a megabyte of each call, while the caller waits.
+    """
+    _ways[credentials(PROVIDER, _URL), repr(settings)] = _asked(settings)
+
+
+def _asked(settings: Connecting[Socket]) -> _Way[Socket]:
+    connecting = settings.connecting(client())
+    socket = _at_once(connecting.__aenter__())
+    made = _made.get()
+    _at_once(connecting.__aexit__(None, None, None))
+    return _Way(made.url, made.headers, type(socket))
+
+
+def _at_once(work: Coroutine[Any, Any, Value]) -> Value:
+    """Run what waits for nothing, on no loop: with our transport the SDK's ``connect`` does not."""
+    try:
+        work.send(None)
+    except StopIteration as ended:
+        value: Value = ended.value
+        return value
+    work.close()
+    raise ProviderLostError(PROVIDER, "its SDK connects in another way than it did: downgrade it")
+
+
 @contextlib.asynccontextmanager
-async def opened(connecting: AbstractAsyncContextManager[Socket]) -> AsyncIterator[Socket]:
-    """Open what the SDK's ``connect`` returns; yield its socket when it is open."""
-    async with connecting as socket:
-        await _made.get().open()
-        yield socket
+async def opened(settings: Connecting[Socket]) -> AsyncIterator[Socket]:
+    """Open a connection with these settings; yield the SDK's socket when it is open.
+
+    Each has a session id of its own: the client is inherited by every fork, and would name all
+    calls by the same one.
+    """
+    way = _ways.get((credentials(PROVIDER, _URL), repr(settings))) or _asked(settings)
+    headers = {**way.headers, "x-deepgram-session-id": str(uuid.uuid4())}
+    transport = _Transport(way.url, headers)
+    await transport.open()
+    try:
+        yield way.socket(websocket=transport)
+    finally:
+        await transport.close()
 
 
 def shaped(message: object, shape: type[Shape]) -> Shape | None:

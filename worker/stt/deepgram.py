@@ -99,13 +99,13 @@ class Deepgram:
             raise ValueError("utterance_end_ms must be 1000 or more: results come once a second")
 
     def prepare(self) -> None:
-        """Import the SDK and make its client. Raises `ProviderRefusedError` without a key."""
-        sdk.client()
+        """Import the SDK and ask it how to connect. Raises `ProviderRefusedError` without a key."""
+        sdk.plan(self)
         sdk.rehearse("deepgram.listen.v1.socket_client", "V1SocketClientResponse", _SAMPLE, Results)
 
     async def connect(self, listener: STTListener) -> STTSession:
         """Open a session. Raises `ProviderError`."""
-        hearing = _Hearing(self, sdk.client(), listener)
+        hearing = _Hearing(self, listener)
         await hearing.start()
         return hearing
 
@@ -139,10 +139,8 @@ class Deepgram:
 class _Hearing:
     """A call's ears."""
 
-    def __init__(
-        self, settings: Deepgram, client: "AsyncDeepgramClient", listener: STTListener
-    ) -> None:
-        self._settings, self._client, self._listener = settings, client, listener
+    def __init__(self, settings: Deepgram, listener: STTListener) -> None:
+        self._settings, self._listener = settings, listener
         self._loop = asyncio.get_running_loop()
         self._tape = Tape(BATCH_MS)
         self._feed = Feed(self._tape, STALL_MS)
@@ -182,7 +180,7 @@ class _Hearing:
         self._feed.ask()
 
     def _opening(self) -> "AbstractAsyncContextManager[AsyncV1SocketClient]":
-        return sdk.opened(self._settings.connecting(self._client))
+        return sdk.opened(self._settings)
 
     async def _serve(self, socket: "AsyncV1SocketClient") -> None:
         self._tape.reopened(KEPT_MS if self._turns.is_open else QUIET_AGAIN_MS)

@@ -95,15 +95,15 @@ class DeepgramFlux:
             raise ValueError("eot_timeout_ms must be between 500 and 60000")
 
     def prepare(self) -> None:
-        """Import the SDK and make its client. Raises `ProviderRefusedError` without a key."""
-        sdk.client()
+        """Import the SDK and ask it how to connect. Raises `ProviderRefusedError` without a key."""
+        sdk.plan(self)
         sdk.rehearse(
             "deepgram.listen.v2.socket_client", "V2SocketClientResponse", _SAMPLE, TurnInfo
         )
 
     async def connect(self, listener: STTListener) -> STTSession:
         """Open a session. Raises `ProviderError`."""
-        hearing = _Hearing(self, sdk.client(), listener)
+        hearing = _Hearing(self, listener)
         await hearing.start()
         return hearing
 
@@ -134,10 +134,8 @@ class DeepgramFlux:
 class _Hearing:
     """A call's ears."""
 
-    def __init__(
-        self, settings: DeepgramFlux, client: "AsyncDeepgramClient", listener: STTListener
-    ) -> None:
-        self._settings, self._client, self._listener = settings, client, listener
+    def __init__(self, settings: DeepgramFlux, listener: STTListener) -> None:
+        self._settings, self._listener = settings, listener
         self._loop = asyncio.get_running_loop()
         self._tape = Tape(BATCH_MS)
         self._feed = Feed(self._tape, STALL_MS)
@@ -183,7 +181,7 @@ class _Hearing:
             self._feed.ask()
 
     def _opening(self) -> "AbstractAsyncContextManager[AsyncV2SocketClient]":
-        return sdk.opened(self._settings.connecting(self._client))
+        return sdk.opened(self._settings)
 
     async def _serve(self, socket: "AsyncV2SocketClient") -> None:
         self._tape.reopened(KEPT_MS if self._turns.is_open else QUIET_AGAIN_MS)

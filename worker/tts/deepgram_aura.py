@@ -53,8 +53,8 @@ class DeepgramAura:
     """More query parameters of ``/v1/speak``: ``{"mip_opt_out": True}``."""
 
     def prepare(self) -> None:
-        """Import the SDK and make its client. Raises `ProviderRefusedError` without a key."""
-        sdk.client()
+        """Import the SDK and ask it how to connect. Raises `ProviderRefusedError` without a key."""
+        sdk.plan(self)
         from deepgram.speak.v1 import SpeakV1Flush, SpeakV1Text
 
         _ = SpeakV1Text(text="").dict(), SpeakV1Flush(type="Flush").dict()
@@ -63,7 +63,7 @@ class DeepgramAura:
 
     async def connect(self, listener: TTSListener) -> TTSSession:
         """Open a session. Raises `ProviderError`."""
-        speaking = _Speaking(self, sdk.client(), listener)
+        speaking = _Speaking(self, listener)
         await speaking.start()
         return speaking
 
@@ -90,10 +90,8 @@ class DeepgramAura:
 class _Speaking:
     """A call's voice."""
 
-    def __init__(
-        self, settings: DeepgramAura, client: "AsyncDeepgramClient", listener: TTSListener
-    ) -> None:
-        self._settings, self._client, self._listener = settings, client, listener
+    def __init__(self, settings: DeepgramAura, listener: TTSListener) -> None:
+        self._settings, self._listener = settings, listener
         self._loop = asyncio.get_running_loop()
         self._clauses = Clauses()
         self._wake = asyncio.Event()
@@ -119,7 +117,7 @@ class _Speaking:
         self._wake.set()
 
     def _opening(self) -> "AbstractAsyncContextManager[AsyncV1SocketClient]":
-        return sdk.opened(self._settings.connecting(self._client))
+        return sdk.opened(self._settings)
 
     async def _serve(self, socket: "AsyncV1SocketClient") -> None:
         async with asyncio.TaskGroup() as tasks:

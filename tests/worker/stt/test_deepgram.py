@@ -3,12 +3,14 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fakes.deepgram import DeepgramFake
 from tests.fakes.deepgram_nova import results
 from tests.worker.stt.deepgram_ear import TONE, Ear, speak, until
+from worker import deepgram_sdk
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 from worker.stt import Batched, EndOfTurn, SpeechStarted, STTSession, deepgram, deepgram_feed
 from worker.stt.deepgram import Deepgram
@@ -370,6 +372,44 @@ async def test_calls_have_session_ids_of_their_own(fake: DeepgramFake) -> None:
     async with listening(), listening():
         one, two = await fake.socket(), await fake.socket()
     assert one.headers["x-deepgram-session-id"] != two.headers["x-deepgram-session-id"]
+
+
+async def test_calls_of_a_template_that_was_prepared_do_not_ask_the_sdk_how_to_connect(
+    fake: DeepgramFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Deepgram] = []
+    connecting = Deepgram.connecting
+
+    def counted(self: Deepgram, client: Any) -> Any:
+        asked.append(self)
+        return connecting(self, client)
+
+    monkeypatch.setattr(Deepgram, "connecting", counted)
+    settings, same = (Deepgram(options={"numerals": True}) for _ in range(2))
+    await asyncio.to_thread(settings.prepare)  # there is no event loop, as in a template
+    async with listening(same), listening(same):
+        one, two = await fake.socket(), await fake.socket()
+    assert asked == [settings]
+    async with listening(Deepgram(options={"numerals": False})):
+        other = await fake.socket()
+    assert one.query == two.query != other.query
+    for name in ("X-Fern-SDK-Version", "User-Agent"):
+        assert one.headers[name] == two.headers[name] == other.headers[name]
+
+
+def test_an_sdk_that_does_not_connect_at_once_is_told_of_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "a-key")
+
+    class Slow(Deepgram):
+        @asynccontextmanager
+        async def connecting(self, client: Any) -> AsyncIterator[Any]:
+            await asyncio.sleep(0)
+            yield
+
+    with pytest.raises(ProviderError, match="SDK"):
+        deepgram_sdk.plan(Slow())
 
 
 def test_a_flux_model_is_refused_with_the_right_name() -> None:
