@@ -18,6 +18,7 @@ from worker.agenda import Agenda, Pressed
 from worker.agent import Agent
 from worker.crew import Crew
 from worker.ears import Ears
+from worker.errors import raised
 from worker.fallback import fallback_of
 from worker.handover import provide_for, successor
 from worker.history import History
@@ -53,7 +54,7 @@ class Conversation:
     ) -> None:
         self.agent, self.call = agent, call
         self._now, self._spawn = clock, spawn
-        self._heard_bytes = 0
+        self._heard_bytes, self._is_open = 0, False
         self.times = TurnTimes(clock, call.tell)
         self.transcript = Transcript(call, self.times, lambda: ms_of_bytes(self._heard_bytes))
         self.speaker = Speaker(call, clock, self.times, self._agent_changed)
@@ -62,7 +63,6 @@ class Conversation:
         self.ears = Ears(self, clock)
         self.taking = TurnTaking(agent.turns, clock, self.speaker, self)
         self.crew = Crew(self)
-        self._is_open = False
         self._keypad = Keypad(clock)
         self.agenda = Agenda(self, self._agent_changed)
         self.manners = Manners(self, spawn)
@@ -151,7 +151,7 @@ class Conversation:
 
     def failed(self, error: Exception) -> None:
         """The ears are lost: the call cannot go on."""
-        self._spawn(_raise(error))
+        self._spawn(raised(error))
 
     # What turn-taking asks for -----------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class Conversation:
         self.ears.end_turn()
 
     def overheard(self, text: str) -> None:
-        """The caller listened aloud: it belongs into the transcript, and is no turn."""
+        """The caller listened aloud: no turn, but a line of the transcript."""
         self.mind.forget()
         self.transcript.caller(text)
 
@@ -196,6 +196,7 @@ class Conversation:
             return
         self.mind.forget()
         self.times.turn(self._now(), None)
+        self.transcript.caller(f"(pressed {keys})")
         self.agenda.add(Pressed(keys))
 
     def remind(self, due: Ask | Leave | Warn | TimeUp) -> None:
@@ -297,7 +298,3 @@ class Conversation:
         await asyncio.gather(
             self.mind.aclose(), self.office.aclose(), self.speaker.aclose(), self.ears.aclose()
         )
-
-
-async def _raise(error: Exception) -> None:
-    raise error

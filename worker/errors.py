@@ -66,3 +66,8 @@ class ProviderLostError(ProviderError):
     ) -> None:
         super().__init__(provider, sentence, status)
         self.retry_after_s = retry_after_s
+
+
+async def raised(error: Exception) -> None:
+    """Raise it, as a task of the call: what went wrong in a callback ends the call, too."""
+    raise error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from worker.credentials import Credentials, credentials
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
-from worker.sockets import seconds_of, status_fault
+from worker.sockets import at_address, seconds_of, status_fault
 from worker.tls import shared_context
 
 if TYPE_CHECKING:
@@ -213,7 +213,8 @@ def fault(error: BaseException) -> ProviderError:
         case APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
             sentence = "did not answer in time"
         case APIConnectionError():
-            sentence = f"cannot be reached: {type(error.__cause__ or error).__name__}"
+            why = type(error.__cause__ or error).__name__
+            sentence = f"cannot be reached{at_address(KEY)}: {why}"
         case APIError():
             return stream_fault(error.code, error.type)
         case _:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from shared import messages
 from shared.pipe import Pipe
 from worker.call_info import CallInfo
+from worker.call_log import logging_to
 from worker.errors import ProviderError
 from worker.release import LoadedRelease
 from worker.session import Session
@@ -89,21 +90,22 @@ async def run(connection: Connection, release: LoadedRelease) -> None:
     call = VoIP(switchboard.pipe, info, clock, network_ms=agent_class.network_ms)
     beat = asyncio.create_task(_beat(call))
     problem = ""
-    try:
-        session = Session(agent_class(), call, clock)
-        switchboard.connect(call, session)
-        call.tell(messages.Running(name))
-        await _until_gone(session, switchboard.gone)
-    except BaseException as error:
-        problem = last_line(error)
-        lost = innermost(error)
-        if isinstance(lost, ProviderError):
-            call.tell(messages.ProviderTrouble(lost.provider, lost.sentence))
-        raise
-    finally:
-        beat.cancel()
-        call.tell(messages.Finished(problem))
-        await switchboard.pipe.drained()
+    with logging_to(call):
+        try:
+            session = Session(agent_class(), call, clock)
+            switchboard.connect(call, session)
+            call.tell(messages.Running(name))
+            await _until_gone(session, switchboard.gone)
+        except BaseException as error:
+            problem = last_line(error)
+            lost = innermost(error)
+            if isinstance(lost, ProviderError):
+                call.tell(messages.ProviderTrouble(lost.provider, lost.sentence))
+            raise
+        finally:
+            beat.cancel()
+            call.tell(messages.Finished(problem))
+            await switchboard.pipe.drained()
 
 
 async def _until_gone(session: Session, gone: asyncio.Future[None]) -> None:

@@ -16,7 +16,7 @@ import msgpack
 from shared import messages
 from worker.agent import Agent
 from worker.conversation import Conversation
-from worker.errors import CallOverError
+from worker.errors import CallOverError, raised
 from worker.voip import VoIP
 
 TURNS_SECONDS = 2.0
@@ -129,7 +129,7 @@ class Session:
         try:
             self.conversation.audio(audio)
         except Exception as error:
-            self._spawn(_raise(error))
+            self._spawn(raised(error))
 
     def call_event(self, event: messages.Event) -> None:
         """Act on what happened on the line."""
@@ -182,7 +182,3 @@ async def _until_over(hook: Coroutine[Any, Any, None]) -> None:
         await hook
     except* CallOverError:
         pass
-
-
-async def _raise(error: Exception) -> None:
-    raise error

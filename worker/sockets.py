@@ -22,6 +22,7 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
+from shared.urls import without_password
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 from worker.tls import shared_context
 
@@ -103,6 +104,13 @@ def _printable(reason: str, key: str) -> str:
     return "".join(filter(str.isprintable, reason))[:_MOST_REASON]
 
 
+def at_address(key: str) -> str:
+    """Return where a provider was looked for, if an address of its own is set."""
+    variable = key.replace("_API_KEY", "_BASE_URL")
+    address = os.environ.get(variable, "")
+    return f" at {without_password(address)} ({variable})" if address else ""
+
+
 def seconds_of(retry_after: str | None) -> float | None:
     """Read a Retry-After header that is a number of seconds; a date counts as none."""
     try:
@@ -132,7 +140,7 @@ def socket_fault(provider: str, key: str, error: BaseException) -> ProviderError
     if isinstance(error, TimeoutError):
         sentence = "did not answer in time"
     elif isinstance(error, OSError | WebSocketException | asyncio.IncompleteReadError):
-        sentence = f"cannot be reached: {_printable(str(error), key)}"
+        sentence = f"cannot be reached{at_address(key)}: {_printable(str(error), key)}"
     else:  # its text may hold what was said
         sentence = f"failed: {type(error).__name__}"
     return ProviderLostError(provider, sentence)

@@ -12,8 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from structlog import get_logger
-
+from shared.log import get_logger
 from worker.backoff import in_haste
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 

@@ -67,7 +67,7 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
     note(f"{call['sid']}  {call['state']}  {call['from_']} -> {call['to']}  {duration(call)}")
     note(f"agent {call['agent']}, release {call['release']}, {call['reason'] or 'in progress'}")
     for line in call["lines"]:
-        took = f"  [{line['reply_ms']:.0f} ms]" if line["reply_ms"] is not None else ""
+        took = f"  [server {line['reply_ms']:.0f} ms]" if line["reply_ms"] is not None else ""
         cut = " --" if line["interrupted"] else ""
         note(f"{line['at_ms'] / 1000:7.1f}  {line['role']:>6}  {line['text']}{cut}{took}")
     for trouble in call["troubles"]:

@@ -1,8 +1,10 @@
 import asyncio
 import multiprocessing
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from shared import messages
 from tests.virtual_time import settled, virtual_time
@@ -213,3 +215,21 @@ def test_an_authors_mistake_leaves_its_traceback() -> None:
     with pytest.raises(ValueError, match="mistake") as raised:
         raise ValueError("the author's mistake")
     assert "in test_an_authors_mistake_leaves_its_traceback" in last_words(raised.value)
+
+
+class _Chatty(Agent):
+    async def on_start(self) -> None:
+        structlog.get_logger("worker.x").warning("voice_lost", provider="cartesia", at=Path("x"))
+
+
+@virtual_time
+async def test_what_a_provider_logs_reaches_the_gateways_log_under_its_call() -> None:
+    before = structlog.get_config()
+    gateway = Gateway(_Chatty)
+    await gateway.say(messages.Hello(messages.VERSION), METADATA, STREAM)
+    await gateway.say(OVER)
+    await gateway.running
+    line = messages.Log("warning", "voice_lost", {"provider": "cartesia", "at": "x"})
+    assert line in gateway.listen()
+    assert structlog.get_config() == before
+    gateway.end.close()
