@@ -11,7 +11,8 @@ from gateway.cli.turn_table import turn_table
 Sid = Annotated[str, typer.Argument(help="The call's SID (CA...).", show_default=False)]
 
 
-def _ask(data_dir: DataDir, method: str, path: str, body: object = None) -> dict[str, Any]:
+def asked(data_dir: DataDir, method: str, path: str, body: object = None) -> dict[str, Any]:
+    """Ask the gateway that runs on ``data_dir``; leave with its problem when it has one."""
     from gateway.client import GatewayError, ask
 
     try:
@@ -29,7 +30,7 @@ def calls(
 
     Example: callfarm calls --all
     """
-    found = _ask(data_dir, "GET", f"/api/calls?live={'false' if every else 'true'}")["calls"]
+    found = asked(data_dir, "GET", f"/api/calls?live={'false' if every else 'true'}")["calls"]
     if json:
         as_json(found)
         return
@@ -60,7 +61,7 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
 
     Example: callfarm show CA0123456789abcdef0123456789abcdef
     """
-    call = _ask(data_dir, "GET", f"/api/calls/{sid}")
+    call = asked(data_dir, "GET", f"/api/calls/{sid}")
     if json:
         as_json(call)
         return
@@ -85,7 +86,7 @@ def hangup(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
 
     Example: callfarm hangup CA0123456789abcdef0123456789abcdef
     """
-    _done(_ask(data_dir, "POST", f"/api/calls/{sid}/hangup"), json)
+    _done(asked(data_dir, "POST", f"/api/calls/{sid}/hangup"), json)
 
 
 def transfer(
@@ -98,7 +99,7 @@ def transfer(
 
     Example: callfarm transfer CA0123456789abcdef0123456789abcdef manager
     """
-    _done(_ask(data_dir, "POST", f"/api/calls/{sid}/transfer", {"to": to}), json)
+    _done(asked(data_dir, "POST", f"/api/calls/{sid}/transfer", {"to": to}), json)
 
 
 def _done(answer: dict[str, Any], json: bool) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.configuration import AsJson
+from gateway.cli.configuration import AsJson, DataDir
 from gateway.cli.output import as_json, fail, note, table
+from gateway.cli.turn_table import turn_table
 
 if TYPE_CHECKING:
     from phone.latency import Figures, Latency
@@ -19,15 +20,20 @@ def latency(
         typer.Argument(help="A stereo WAV: caller left, agent right.", exists=True, dir_okay=False),
     ],
     swapped: Annotated[bool, typer.Option("--swapped", help="Caller right, agent left.")] = False,
+    sid: Annotated[
+        str | None, typer.Option(help="The call: shows the stages of its turns beneath.")
+    ] = None,
+    data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
     """Measure a recorded call: for each time the caller spoke, how long until the agent did.
 
     Reads what callfarm call --out writes, and Twilio's dual-channel recordings. Interruptions
-    count apart.
+    count apart. With --sid the gateway is asked where the time went.
 
-    Example: callfarm latency call.wav
+    Example: callfarm latency call.wav --sid CA0123456789abcdef0123456789abcdef
     """
+    from gateway.cli.calls import asked
     from phone.latency import measure
     from phone.stereo import RecordingError, track_levels
 
@@ -36,10 +42,16 @@ def latency(
     except (RecordingError, OSError) as error:
         fail(error)
     found = measure(right, left) if swapped else measure(left, right)
+    turns = asked(data_dir, "GET", f"/api/calls/{sid}")["turns"] if sid is not None else None
     if json:
-        as_json(_object(file, found))
-    else:
-        _show(found)
+        as_json(_object(file, found) | ({} if turns is None else {"turns": turns}))
+        return
+    _show(found)
+    if turns:
+        note("\nturns: ms after the caller's last word, or after the first stage known")
+        table(*turn_table(turns))
+    elif turns is not None:
+        note("\nthe gateway knows of no turn of this call")
 
 
 def _object(file: Path, found: "Latency") -> dict[str, object]:
