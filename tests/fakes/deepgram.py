@@ -46,6 +46,8 @@ class DeepgramFake:
         self.idle_s, self.flux_idle_s = idle_s, flux_idle_s
         self.speak = speak or SpeakLimits()
         self.is_noisy = is_noisy
+        self.is_mute = False
+        """Connections to come are accepted, and nothing is ever said on them."""
         self.freezes = 0
         """How many of the next Flux connections freeze in their first turn."""
         self.url = ""
@@ -123,7 +125,7 @@ class DeepgramFake:
         assert request is not None
         headers = request.headers
         path, query = check_request(request.path, headers.get("Authorization", ""), self.key)
-        socket = Socket(connection, path, query, dict(headers.raw_items()))
+        socket = Socket(connection, path, query, dict(headers.raw_items()), is_mute=self.is_mute)
         self.sockets.append(socket)
         self._arrived.put_nowait(socket)
         with contextlib.suppress(ClosedError, ConnectionClosed):
