@@ -64,7 +64,27 @@ def template_client(key: str, base_url: str) -> "AsyncOpenAI":
     _ = client.models, client.audio.speech
     importlib.import_module("anyio._backends._asyncio")
     _know_platform(client)
+    _rehearse(client)
     return client
+
+
+def _rehearse(client: "AsyncOpenAI") -> None:
+    """Make both kinds of request once, to nobody: what the SDK builds at its first is built here.
+
+    Nothing in them waits, so they need no loop.
+    """
+    import httpx2
+
+    nobody = httpx2.MockTransport(lambda _: httpx2.Response(200, json={}))
+    rehearsing = client.with_options(http_client=httpx2.AsyncClient(transport=nobody))
+    _know_platform(rehearsing)
+    for request in (
+        rehearsing.get("/models", cast_to=httpx2.Response),
+        opened(rehearsing, "/chat/completions", {"messages": [], "stream": True}),
+    ):
+        with contextlib.suppress(StopIteration):
+            request.send(None)
+        request.close()
 
 
 def call_client(base_url: str | None) -> "AsyncOpenAI":

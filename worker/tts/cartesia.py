@@ -91,8 +91,8 @@ class Cartesia:
         Raises `ProviderRefusedError` without a key, or when the SDK is not installed.
         """
         client = _client(credentials(PROVIDER, _URL))
-        # The SDK imports its resources and looks up its headers when they are first asked for.
-        _ = client.tts, client.default_headers, _request_type()
+        # The SDK imports its resources, looks up its headers and builds a model when first asked.
+        _ = client.tts, client.default_headers, _request_type()("")
 
     async def connect(self, listener: TTSListener) -> TTSSession:
         """Open a session. Raises `ProviderError`."""
