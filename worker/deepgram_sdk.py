@@ -62,12 +62,13 @@ class _Transport:
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self.url, self.headers = url, headers
+        self._connecting = websocket(url, headers)
         self._is_text_raw = urlsplit(url).path.endswith("/listen")
         self._connection: ClientConnection | None = None
         _made.set(self)
 
     async def open(self) -> None:
-        self._connection = await websocket(self.url, self.headers)
+        self._connection = await self._connecting
 
     @property
     def _open(self) -> ClientConnection:
