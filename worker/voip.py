@@ -35,7 +35,7 @@ class VoIPListener(Protocol):
     """Who follows the call; called on the call's event loop, in the order things happened."""
 
     def call_audio(self, audio: bytes) -> None:
-        """The caller's audio, μ-law 8 kHz mono, usually 160 bytes (20 ms)."""
+        """The caller's audio, μ-law 8 kHz mono: 20 ms, or a batch that was asked for."""
 
     def call_event(self, event: messages.Event) -> None:
         """Anything else: see `shared.messages`."""
