@@ -1,4 +1,4 @@
-"""The server's side of ``/v2/listen`` (protocols/deepgram.md, 2.2 to 2.5)."""
+"""The server's side of ``/v2/listen`` (Deepgram, "Flux": messages, states, closes)."""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The server's side of ``/v1/listen`` (protocols/deepgram.md, 1.3 to 1.6)."""
+"""The server's side of ``/v1/listen`` (Deepgram, "Live audio": messages, results, closes)."""
 
 from collections import deque
 from dataclasses import dataclass, field
