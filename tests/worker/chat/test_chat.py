@@ -204,11 +204,18 @@ class Terminal:
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 
 
+_AS_TYPED = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Starts a command as a terminal does: one that runs in the background has Ctrl-C ignored."""
+
+
 @contextmanager
 def _terminal(agents: Path, *words: str) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        _command(agents, *words),
+        [sys.executable, "-c", _AS_TYPED, *_command(agents, *words)],
         cwd="/",
         env=_environment(),
         stdin=theirs,
