@@ -91,11 +91,6 @@ def voice_wait_ms(stages: Stages) -> float:
     return _wait(stages, Stage.FIRST_CLAUSE, Stage.FIRST_AUDIO)
 
 
-def clear_ms(stages: Stages) -> float | None:
-    """Return how long an interruption took: from the caller's first sound to the clear."""
-    return _between(stages, Stage.PAUSED, Stage.CLEARED)
-
-
 def _wait(stages: Stages, begin: Stage, end: Stage) -> float:
     """Return how much of ``begin`` to ``end`` lies between final words and first audio sent."""
     if begin not in stages or end not in stages:

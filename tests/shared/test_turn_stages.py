@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from shared.turn_stages import (
     Stage,
-    clear_ms,
     known,
     model_wait_ms,
     origin_ms,
@@ -70,11 +69,6 @@ def test_a_missing_stage_takes_only_what_is_reckoned_from_it(
     stage: Stage, reply: float | None, own: float | None
 ) -> None:
     assert (reply_ms(without(stage)), own_ms(without(stage))) == (reply, own)
-
-
-def test_an_interruption_is_as_long_as_its_clear_took() -> None:
-    assert clear_ms({Stage.PAUSED: 10.0, Stage.COMMITTED: 300.0, Stage.CLEARED: 11.0}) == 1.0
-    assert clear_ms({Stage.PAUSED: 10.0, Stage.RESUMED: 300.0}) is None
 
 
 def test_offsets_count_from_the_callers_end_or_from_the_first_thing_known() -> None:
