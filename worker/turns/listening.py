@@ -113,8 +113,9 @@ class Listening:
         self.deadline = min(self._now + self._wait_ms() / 1000, last)
 
     def _wait_for(self, state: State, wait_ms: float) -> None:
-        """As above; but the longest turn limits hearing, and does not cut short these waits."""
-        self.state, self.deadline = state, self._now + wait_ms / 1000
+        """As above; such a wait may outlast the longest turn, by its own length at most."""
+        last = self._began + (self.turns.longest_ms + wait_ms) / 1000
+        self.state, self.deadline = state, min(self._now + wait_ms / 1000, last)
 
     def _wait_ms(self) -> float:
         turns = self.turns

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.worker.turns.script import After, Script, pass_time
@@ -405,6 +405,10 @@ def test_beginnings_and_ends_alternate_whatever_comes(
         assert (machine.deadline is None) == (machine.state is State.QUIET)
 
 
+@example(
+    Turns(patience_ms=600, stall_ms=0, longest_ms=2000, nothing_ms=0),
+    [(SpeechStarted(True), 1797), (EndOfTurn("hi"), 205), (SpeechStarted(True), 700)],
+)
 @given(_TURNS, st.lists(st.tuples(_HEARING, st.integers(0, 2500)), min_size=1, max_size=80))
 def test_no_turn_is_longer_than_the_longest_and_what_is_waited_for_after_it(
     turns: Turns, play: list[tuple[Hearing, int]]
