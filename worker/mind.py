@@ -11,13 +11,12 @@ real turns only. A reply that is given up closes the model's stream at once.
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from worker.answer import Answer
 from worker.errors import ProviderError
 from worker.history import History
-from worker.llm import LLM, Call, LLMSession, Prompt, Said, ToolSpec, Usage
+from worker.llm import LLM, Brief, Call, LLMSession, Prompt, Said, Usage
 from worker.speaker import Speaker
 from worker.transcript import Transcript
 from worker.turn_times import TurnTimes
@@ -28,14 +27,6 @@ TOO_MANY_STEPS = "That was the last tool call of this turn. Answer the caller wi
 
 CLOSE_SECONDS = 2.0
 """How long streams and sessions that are not wanted any more may take to close."""
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """What the model is told at the moment, besides the conversation."""
-
-    system: str
-    tools: tuple[ToolSpec, ...]
 
 
 class Office(Protocol):

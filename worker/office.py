@@ -14,8 +14,7 @@ from worker.crew import Crew
 from worker.errors import ProviderError
 from worker.history import History
 from worker.instructions import names_in, render
-from worker.llm import Call, Usage
-from worker.mind import Brief
+from worker.llm import Brief, Call, Usage
 from worker.roles import first_stage, toolbox
 from worker.tools import Execution, Ran
 from worker.tools.outcome import Unknown
@@ -97,7 +96,9 @@ class Office:
             it = agent.stages[self.stage]
             parts.append(self._render(it.instructions, f"{name}.stages[{self.stage!r}]"))
         system = "\n\n".join(part for part in parts if part)
-        return Brief(system, toolbox(type(agent), self.stage).specs)
+        tools = toolbox(type(agent), self.stage)
+        voice = agent.stages[self.stage].voice if self.stage is not None else None
+        return Brief(system, tools.specs, tools.limits_s, voice)
 
     def rehearse(self) -> None:
         """Make the instructions of every stage once. Raises what that raises."""

@@ -17,8 +17,8 @@ from typing import Protocol
 from shared import messages
 from shared.audio import FRAME_BYTES
 from shared.turn_stages import Stage
-from worker.speech import Speech
 from worker.utterance import Utterance
+from worker.uttered import Speech
 from worker.voip import VoIP
 
 ECHO_SECONDS = 10.0

@@ -42,6 +42,9 @@ class Stage:
     tts: TTS | Sequence[TTS] | None = None
     """The voice, if it is another than the agent's, which comes back in a stage without one."""
 
+    voice: str | None = None
+    """The voice of a speech-to-speech model in this stage, where its service can change it."""
+
     keep: int | None = None
     """How many lines of the conversation before are kept when it begins; ``None``: all."""
 

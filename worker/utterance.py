@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.speech.clauses import Clauses
-from worker.speech import Speech
+from worker.uttered import Speech
 
 EAGER_LETTERS = 12
 """The first clause may end at a comma after so many letters."""

@@ -52,6 +52,20 @@ Item = Said | Returned
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """What a model is told at the moment, besides the conversation.
+
+    ``limits_s`` says how long each tool may take, by name, for a service that keeps time itself;
+    ``voice`` is the stage's own voice, for one that can change it.
+    """
+
+    system: str
+    tools: tuple[ToolSpec, ...]
+    limits_s: Mapping[str, float] = field(default_factory=dict)
+    voice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One request: the conversation so far, instructions first, and the tools at hand."""
 

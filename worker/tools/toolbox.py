@@ -106,7 +106,7 @@ class MethodTool:
 class Toolbox(Mapping[str, Tool]):
     """Tools by name. Immutable; raises `ToolDeclarationError` when two have the same name."""
 
-    __slots__ = ("_prepared", "_tools", "specs")
+    __slots__ = ("_prepared", "_tools", "limits_s", "specs")
 
     def __init__(
         self, tools: Iterable[Tool] = (), owners: Iterable[object] = (), where: str = "toolbox"
@@ -123,6 +123,8 @@ class Toolbox(Mapping[str, Tool]):
         self._prepared = (*found.values(), *owners)
         self.specs: tuple[ToolSpec, ...] = tuple(each.spec for each in found.values())
         """What a model is told of them, in the order in which they were declared."""
+        self.limits_s = MappingProxyType({name: it.manner.limit_s for name, it in found.items()})
+        """How long each may take, in seconds."""
 
     def __getitem__(self, name: str) -> Tool:
         return self._tools[name]

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.audio import bytes_of_ms
-from worker.speech import UNKNOWN_MS, Speech
 from worker.tts import Timing
+from worker.uttered import UNKNOWN_MS, Speech
 
 WORD_MS = 100
 GAP_MS = 20
