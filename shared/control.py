@@ -39,7 +39,13 @@ class Stage(_Packet, tag="stage", frozen=True):
 
 
 class Ready(_Packet, tag="ready", frozen=True):
-    """The template can fork. ``pipe_version`` is its worker's; times in ms, memory in bytes."""
+    """The template can fork. ``pipe_version`` is its worker's; times in ms, memory in bytes.
+
+    ``direct``: the carrier is to be joined straight to the service of the agent that answers,
+    except for calls to the numbers in ``exceptions``, where it is the other way round; and of the
+    agents in ``direct_agents`` wherever they are named. ``machines`` is what is done about
+    answering machines, where that is not to go on: by agent, by number, by "" for the others.
+    """
 
     pipe_version: int
     agents: list[str]
@@ -47,6 +53,10 @@ class Ready(_Packet, tag="ready", frozen=True):
     rehearse_ms: float
     memory: Figure
     notes: list[str]
+    direct: bool = False
+    exceptions: list[str] = []
+    direct_agents: list[str] = []
+    machines: dict[str, str] = {}
 
 
 class Refused(_Packet, tag="refused", frozen=True):

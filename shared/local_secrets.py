@@ -18,6 +18,7 @@ from shared.settings.fields import Settings
 
 AUTH_TOKEN_FILE = "twilio-auth-token"  # noqa: S105
 API_TOKEN_FILE = "api-token"  # noqa: S105
+SECRET_KEY_FILE = "secret-key"  # noqa: S105
 
 
 class LocalSecretError(Exception):
@@ -42,6 +43,11 @@ def twilio_auth_token(settings: Settings) -> str:
 def api_token(settings: Settings) -> str:
     """Return ``API_TOKEN``, or this installation's own in its place. Raises as the above."""
     return _set_or_made(settings.api_token, settings.data_dir / API_TOKEN_FILE)
+
+
+def secret_key(settings: Settings) -> str:
+    """Return ``SECRET_KEY``, or this installation's own in its place. Raises as the above."""
+    return _set_or_made(settings.secret_key, settings.data_dir / SECRET_KEY_FILE)
 
 
 def local_secret(path: Path, make: Callable[[], str]) -> str:

@@ -26,6 +26,7 @@ _CONTROL = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
 }
 _TALKATIVE = (
+    "alembic",
     "cartesia",
     "deepgram",
     "httpx",
@@ -35,6 +36,7 @@ _TALKATIVE = (
     "openai",
     "twilio",
     "urllib3",
+    "uvicorn",
     "websockets",
 )
 

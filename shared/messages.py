@@ -19,7 +19,7 @@ import msgspec
 
 from shared.audio import FRAME_BYTES, FRAME_MS
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a frame changes its meaning or its fields."""
 
 MAX_BATCH_MS = 200
@@ -65,7 +65,16 @@ class Hello(_Frame, tag=0, frozen=True):
 
 
 class Metadata(_Frame, tag=10, frozen=True):
-    """Sent once after `Hello`: which call this is. ``parameters`` are the webhook's own."""
+    """Sent once after `Hello`: which call this is. ``parameters`` are the webhook's own.
+
+    ``tools_url`` is where a service that holds the call's media may call its tools, by name
+    (``{tools_url}/{name}``, POST), empty for all other calls. It is a secret.
+
+    Of a call that was placed: ``agent`` (``module:Class``) is to speak, if it is named; ``machine``
+    is what it does about answering machines, if that is ordered; ``variables`` are the order's.
+
+    A `FirstMessage` comes within ``first_message_s``; with 0 none comes.
+    """
 
     call_sid: str
     account_sid: str
@@ -74,6 +83,11 @@ class Metadata(_Frame, tag=10, frozen=True):
     direction: str
     release: str
     parameters: dict[str, str]
+    tools_url: str = ""
+    agent: str = ""
+    machine: str = ""
+    variables: dict[str, str] = {}
+    first_message_s: float = 0.0
 
 
 class StreamStarted(_Frame, tag=11, frozen=True):
@@ -150,6 +164,47 @@ class Failure(_Frame, tag=21, frozen=True):
     sentence: str
 
 
+class ToolCalled(_Frame, tag=22, frozen=True):
+    """The service that holds the call's media calls a tool; answered by `ToolReturned`.
+
+    ``arguments`` is JSON as it came: whether it is fit for the tool is found out by the tool.
+    """
+
+    request: int
+    name: str
+    arguments: str
+
+
+WarmOutcome = Literal[
+    "accepted", "declined", "no_answer", "busy", "machine", "failed", "caller_left"
+]
+"""How a warm transfer went. But for the first and the last the caller is back on the line."""
+
+
+class WarmTransferred(_Frame, tag=23, frozen=True):
+    """A warm transfer to ``to`` is over. ``request`` is 0 if somebody outside has ordered it.
+
+    Sent when a caller whom nobody took is on the line again.
+    """
+
+    request: int
+    to: str
+    outcome: WarmOutcome
+
+
+class FirstMessage(_Frame, tag=28, frozen=True):
+    """What the operator's own service would have said first to this caller; empty: nothing."""
+
+    text: str
+
+
+class OperatorSays(_Frame, tag=29, frozen=True):
+    """Somebody outside the call has the agent say ``text``, in its voice."""
+
+    text: str
+    interruptible: bool
+
+
 Event = (
     Hello
     | Metadata
@@ -164,6 +219,10 @@ Event = (
     | CallEnded
     | Reply
     | Failure
+    | ToolCalled
+    | WarmTransferred
+    | FirstMessage
+    | OperatorSays
 )
 
 # Commands: call to gateway -------------------------------------------------------------------
@@ -207,11 +266,33 @@ class Transfer(_Frame, tag=34, frozen=True):
     to: str
 
 
+class TransferWarm(_Frame, tag=59, frozen=True):
+    """Connect the caller with ``to``, if they take the call once they know what it is about.
+
+    They are told ``summary``, in ``language`` (BCP 47), after at most ``ring_seconds`` of ringing;
+    0: as long as the operator lets phones ring. Answered by `WarmTransferred`, or by `Failure` when
+    it cannot even be tried.
+    """
+
+    request: int
+    to: str
+    summary: str
+    ring_seconds: int = 0
+    language: str = "en-US"
+
+
 class SendDigits(_Frame, tag=35, frozen=True):
     """Press keys towards the other side (``0-9 A-D * # w W``), then come back."""
 
     request: int
     digits: str
+
+
+class Record(_Frame, tag=57, frozen=True):
+    """Begin our own recording of the call, or go on after a pause; with ``on`` false: pause."""
+
+    request: int
+    on: bool = True
 
 
 class StartRecording(_Frame, tag=36, frozen=True):
@@ -242,6 +323,17 @@ class StopTranscription(_Frame, tag=40, frozen=True):
     """Stop the carrier's transcription."""
 
     request: int
+
+
+class Emit(_Frame, tag=58, frozen=True):
+    """Tell the operator's webhooks of an event of the agent's own. Answered when it is durable.
+
+    ``data`` is a JSON object.
+    """
+
+    request: int
+    name: str
+    data: bytes
 
 
 class Checkpoint(_Frame, tag=41, frozen=True):
@@ -290,6 +382,57 @@ class ProviderTrouble(_Frame, tag=49, frozen=True):
     fallback: str | None = None
 
 
+class KnownAs(_Frame, tag=51, frozen=True):
+    """The service that holds the conversation calls it so (``callId``, ``conversation_id`` …)."""
+
+    conversation_id: str
+
+
+class Join(_Frame, tag=52, frozen=True):
+    """The carrier is to connect the call's media with ``url``, and not with the gateway.
+
+    ``url`` (``wss://``) opens somebody's microphone and is a secret. ``name`` is the stream's for
+    the carrier. With ``stays`` the process lives as long as the call, else it leaves now.
+    """
+
+    url: str
+    name: str
+    stays: bool
+
+
+class Relay(_Frame, tag=53, frozen=True):
+    """The call's media is to come to the gateway after all: nothing else could take it."""
+
+
+class ToolReturned(_Frame, tag=54, frozen=True):
+    """What came of `ToolCalled`. ``text`` is for the model.
+
+    ``kind`` is what else the answer does: ``new-stage`` has the JSON of the stage in ``body``,
+    ``hang-up`` ends the call. ``reaction`` is how the model is to take it, empty: as it will.
+    """
+
+    request: int
+    text: str
+    failed: bool = False
+    kind: Literal["", "new-stage", "hang-up"] = ""
+    body: str = ""
+    reaction: Literal["", "speaks", "listens", "speaks-once"] = ""
+
+
+class ToolRan(_Frame, tag=55, frozen=True):
+    """The agent has run a tool: for the record. ``outcome`` is a word, ``text`` for the model.
+
+    ``at_ms`` counts from the first stream's start.
+    """
+
+    name: str
+    arguments: str
+    outcome: str
+    text: str
+    seconds: float
+    at_ms: float
+
+
 class Log(_Frame, tag=43, frozen=True):
     """A log line of the call process. ``fields`` are JSON-like."""
 
@@ -323,17 +466,25 @@ Command = (
     | Clear
     | HangUp
     | Transfer
+    | TransferWarm
     | SendDigits
+    | Record
     | StartRecording
     | StopRecording
     | DeleteRecording
     | StartTranscription
     | StopTranscription
+    | Emit
     | Checkpoint
     | Said
     | Speaking
     | TurnTimed
     | ProviderTrouble
+    | KnownAs
+    | Join
+    | Relay
+    | ToolReturned
+    | ToolRan
     | Log
     | Metric
     | Beat
@@ -343,12 +494,15 @@ Command = (
 Request = (
     HangUp
     | Transfer
+    | TransferWarm
     | SendDigits
+    | Record
     | StartRecording
     | StopRecording
     | DeleteRecording
     | StartTranscription
     | StopTranscription
+    | Emit
 )
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from shared.settings.fields import AGENT_PREFIX, Settings, variable
 
-_PROVIDERS = ("deepgram_", "openai_", "cartesia_", "elevenlabs_", "ultravox_")
+_PROVIDERS = ("deepgram_", "openai_", "cartesia_", "elevenlabs_", "ultravox_", "vllm_")
 _PREFIXES = (AGENT_PREFIX, "LC_")
 _BASICS = frozenset(
     (

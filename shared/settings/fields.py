@@ -26,7 +26,12 @@ from shared.settings.types import (
     Level,
     Networks,
     PhoneNumber,
+    Prefixes,
+    PrivateNetworks,
+    Region,
     Seconds,
+    Webhooks,
+    Words,
 )
 from shared.urls import without_password
 
@@ -109,13 +114,22 @@ class Settings(BaseSettings):
         examples=["postgresql://callfarm:PASSWORD@127.0.0.1/callfarm"],
     )
 
+    retention_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Days that calls, their transcripts and recordings are kept. Unset: until "
+        "callfarm prune takes them away.",
+        examples=["90"],
+    )
+
     # Our own secrets
     api_token: SecretStr | None = Field(
         default=None,
         description="Bearer token of /api. Unset: a random one is made and kept in DATA_DIR.",
     )
     secret_key: SecretStr | None = Field(
-        default=None, description="Key that encrypts what is stored in the database."
+        default=None,
+        description="Encrypts the secrets in the database: any text, made at random, or several "
+        "between commas: the first encrypts, all decrypt. Unset: one is made and kept in DATA_DIR.",
     )
 
     # Calls
@@ -155,6 +169,57 @@ class Settings(BaseSettings):
         "number alone is called default.",
         examples=["desk=+15551234567, sales=+15557654321"],
     )
+    transfer_ring_seconds: Annotated[int, Field(ge=5, le=120)] = Field(
+        default=20,
+        description="Seconds that the phone rings of somebody to whom a caller is transferred.",
+    )
+    hold_music_url: HttpUrl | None = Field(
+        default=None,
+        description="Audio file (WAV, MP3) that callers hear on hold, over and over. Unset: a soft "
+        "loop of our own.",
+        examples=["https://example.com/hold.mp3"],
+    )
+
+    # Webhooks that tell of calls
+    events_url: Webhooks = Field(
+        default=(),
+        description="Addresses that are told of calls and of what agents emit, between commas.",
+        examples=["https://n8n.example.com/webhook/calls"],
+    )
+    events: Words = Field(
+        default=(),
+        description="Events that they are told of, between commas; call.* names all of a kind. "
+        "Unset: all.",
+        examples=["call.ended, booking"],
+    )
+    events_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs what they are sent: any text, or several between commas, for a change.",
+    )
+    events_format: Literal["callfarm", "voxflow"] = Field(
+        default="callfarm", description="callfarm, or voxflow: bodies as VoxFlow's n8n flows want."
+    )
+    events_timeout_seconds: Seconds = Field(
+        default=10, description="Seconds that an address may take to answer."
+    )
+    events_keep_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default=30, description="Days that what was told is kept, to be told again."
+    )
+    events_allow_private: PrivateNetworks = Field(
+        default=(),
+        description="Private networks that companies' own addresses may lead to, between commas, "
+        "or true for all. What is set here, in EVENTS_URL, may lead anywhere.",
+        examples=["10.0.5.0/24"],
+    )
+    first_message_url: HttpUrl | None = Field(
+        default=None,
+        description="Address that is asked, as a call comes in, what agents with a first_message "
+        "say first.",
+        examples=["https://n8n.example.com/webhook/first"],
+    )
+    first_message_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
+        default=2, description="Seconds that it may take; then the agent says its own."
+    )
 
     # Logging
     log_level: Level = Field(
@@ -186,6 +251,47 @@ class Settings(BaseSettings):
     twilio_base_url: HttpUrl | None = Field(
         default=None, description="Another server that speaks its API."
     )
+    carrier_fetch: bool = Field(
+        default=False,
+        description="Fetch the carrier's own recordings into DATA_DIR once they are complete.",
+    )
+
+    # Calls that are placed
+    dial_region: Region | None = Field(
+        default=None,
+        description="Country (two letters) of numbers that are written without +. Unset: they are "
+        "refused.",
+        examples=["DE"],
+    )
+    dial_allow: Prefixes = Field(
+        default=(),
+        description="Beginnings of the only numbers that may be called, between commas. Unset: "
+        "all but emergency, premium-rate, shared-cost and satellite numbers, which never are.",
+        examples=["+49, +43"],
+    )
+    dial_deny: Prefixes = Field(
+        default=(),
+        description="Beginnings of numbers that are never called; the longer of two decides.",
+        examples=["+4932"],
+    )
+    dial_ring_seconds: Annotated[int, Field(ge=5, le=600)] = Field(
+        default=30, description="Seconds that a phone rings before a call is given up."
+    )
+    dial_calls_per_second: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=1,
+        description="Calls that are placed in a second, as the Twilio account allows: beyond that "
+        "Twilio queues them.",
+    )
+    dial_doubt_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=45,
+        description="Seconds after which a call that Twilio has not confirmed, and does not list, "
+        "counts as never placed.",
+    )
+    call_me_token: SecretStr | None = Field(
+        default=None,
+        description="Token of the page /twilio/call-me. Unset: an API token with the scope calls "
+        "opens it.",
+    )
 
     # Speech and language providers: what a call process sees
     deepgram_api_key: SecretStr | None = Field(default=None, description="Key of Deepgram.")
@@ -210,6 +316,14 @@ class Settings(BaseSettings):
     ultravox_api_key: SecretStr | None = Field(default=None, description="Key of Ultravox.")
     ultravox_base_url: HttpUrl | None = Field(
         default=None, description="Another server of its API."
+    )
+    vllm_api_key: SecretStr | None = Field(
+        default=None, description="Key of a vLLM server of your own, if it wants one."
+    )
+    vllm_base_url: HttpUrl | None = Field(
+        default=None,
+        description="That server, with the version in its path.",
+        examples=["http://127.0.0.1:8001/v1"],
     )
 
     @model_validator(mode="after")
@@ -276,7 +390,7 @@ def shown(field: str, value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={number}" for name, number in value.items())
     if isinstance(value, tuple):
-        return ", ".join(str(item) for item in value)
+        return ", ".join(without_password(str(item)) for item in value)
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 

@@ -15,8 +15,10 @@ SECTIONS: Mapping[str, str] = {
     "agents_dir": "Files",
     "api_token": "Our own secrets",
     "max_calls": "Calls",
+    "events_url": "Webhooks that tell of calls",
     "log_level": "Logging",
     "twilio_account_sid": "Twilio",
+    "dial_region": "Calls that are placed",
     "deepgram_api_key": "Speech and language providers: what call processes see",
 }
 """The first field of each group and its title."""

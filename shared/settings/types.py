@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -45,6 +46,18 @@ def _networks(value: object) -> object:
         raise ValueError(f"{error}; write addresses or ranges, 10.0.0.0/8") from None
 
 
+def _prefixes(value: object) -> object:
+    """Beginnings of numbers in E.164, from text between commas."""
+    if isinstance(value, str):
+        value = [part for part in re.split(r"[,\s]+", value) if part]
+    if not isinstance(value, list | tuple):
+        return value
+    wrong = [part for part in value if not re.fullmatch(r"\+[1-9][0-9]{0,14}", str(part))]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no beginning of a number; write +49, +1212")
+    return tuple(value)
+
+
 def _database(secret: SecretStr) -> SecretStr:
     """An SQLite or PostgreSQL address, with or without a driver's name."""
     scheme, slashes, _ = secret.get_secret_value().partition("://")
@@ -58,6 +71,13 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _region(code: str) -> str:
+    """A country by its two letters."""
+    if not re.fullmatch(r"[A-Za-z]{2}", code):
+        raise ValueError("write the two letters of a country: DE, US")
+    return code.upper()
+
+
 def _level(value: object) -> LogLevel:
     return log_level(str(value))
 
@@ -66,6 +86,35 @@ HttpUrl = Annotated[str, AfterValidator(http_url)]
 PhoneNumber = Annotated[str, AfterValidator(e164.phone_number)]
 Destinations = Annotated[dict[str, str], BeforeValidator(_destinations)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
+def _listed(value: object) -> object:
+    """The parts of a text between commas."""
+    if isinstance(value, str):
+        return tuple(part for part in re.split(r"[,\s]+", value) if part)
+    return value
+
+
+def _webhooks(value: object) -> object:
+    """Addresses between commas; they may hold a user, for Basic, and a query."""
+    urls = _listed(value)
+    if isinstance(urls, list | tuple):
+        for url in urls:
+            parts = urlsplit(str(url))
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("write whole addresses, starting with https://, between commas")
+    return urls
+
+
+def _private(value: object) -> object:
+    """Networks; ``true`` stands for all, ``false`` for none."""
+    word = str(value).strip().lower()
+    return _networks({"true": "*", "false": ""}.get(word, value))
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Webhooks = Annotated[tuple[str, ...], BeforeValidator(_webhooks)]
+PrivateNetworks = Annotated[tuple[Network, ...], BeforeValidator(_private)]
+Prefixes = Annotated[tuple[str, ...], BeforeValidator(_prefixes)]
+Region = Annotated[str, AfterValidator(_region)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -109,8 +109,11 @@ def test_secrets_and_local_variables_do_not_get_in(style: log.Style) -> None:
     assert "ValueError: bad" in stream.getvalue()
 
 
-@pytest.mark.parametrize("library", ["httpx2", "websockets.client", "twilio.http_client"])
-def test_libraries_that_log_requests_are_heard_from_warnings_on(library: str) -> None:
+@pytest.mark.parametrize(
+    "library",
+    ["httpx2", "websockets.client", "twilio.http_client", "alembic.runtime", "uvicorn.error"],
+)
+def test_libraries_that_log_much_are_heard_from_warnings_on(library: str) -> None:
     stream = io.StringIO()
     log.configure(LogLevel.DEBUG, stream=stream)
     logging.getLogger(library).info("GET /?key=secret")

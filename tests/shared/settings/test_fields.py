@@ -34,7 +34,7 @@ def test_every_key_token_and_database_address_is_a_secret() -> None:
     named = {
         field
         for field in Settings.model_fields
-        if field.endswith(("_key", "_token")) or field == "database_url"
+        if field.endswith(("_key", "_token", "_secret")) or field == "database_url"
     }
     assert {field for field in Settings.model_fields if is_secret(field)} == named
 
