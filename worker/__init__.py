@@ -16,6 +16,7 @@ from worker.errors import (
 )
 from worker.history import History
 from worker.message import Message
+from worker.recording import Recording
 from worker.stages import Stage
 from worker.tools import (
     HangUp,
@@ -24,6 +25,7 @@ from worker.tools import (
     Tool,
     ToolError,
     Transfer,
+    WarmTransfer,
     tool,
 )
 from worker.turn import Turn
@@ -41,6 +43,7 @@ __all__ = [
     "ProviderError",
     "ProviderLostError",
     "ProviderRefusedError",
+    "Recording",
     "RequestError",
     "SearchKnowledge",
     "SendDigits",
@@ -51,5 +54,6 @@ __all__ = [
     "Turn",
     "Turns",
     "VoIP",
+    "WarmTransfer",
     "tool",
 ]

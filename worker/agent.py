@@ -16,13 +16,17 @@ raise: only this call notices. Without ``llm`` an agent answers by its own ``inf
 """
 
 from collections.abc import AsyncIterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
+from shared.messages import WarmOutcome
+from worker.abilities import Conversation
 from worker.history import History
 from worker.instructions import Instructions
 from worker.llm import LLM
 from worker.message import Message
+from worker.recording import Recording
+from worker.speech import SpeechModel
 from worker.stages import Stage
 from worker.stt import STT
 from worker.tools import Tool, Toolset
@@ -31,38 +35,8 @@ from worker.turn import Turn
 from worker.turns import Turns
 from worker.voip import VoIP
 
-
-class Conversation(Protocol):
-    """What an agent can do in its call beyond the line; the session lends it to the agent."""
-
-    @property
-    def history(self) -> History:
-        """What was said."""
-
-    @property
-    def stage(self) -> str | None:
-        """The agent's stage."""
-
-    async def say(self, text: str | AsyncIterable[str], interruptible: bool) -> str:
-        """Speak; return what of it was heard."""
-
-    async def answer(self, text: str) -> None:
-        """Have the model answer the caller."""
-
-    async def keys(self, timeout_s: float) -> str:
-        """Return the keys that the caller presses next, empty when none come in time."""
-
-    def enter(self, stage: str) -> None:
-        """Move to another stage."""
-
-    async def hand_over(self, agent: "type[Agent]") -> None:
-        """Let another agent go on."""
-
-    async def set_stt(self, stt: STT | Sequence[STT]) -> None:
-        """Hear with other ears."""
-
-    async def set_tts(self, tts: TTS | Sequence[TTS]) -> None:
-        """Speak with another voice."""
+MachinePolicy = Literal["go-on", "hang-up", "message"]
+"""What is done when an answering machine answers a call that was placed."""
 
 
 class Agent:
@@ -83,6 +57,11 @@ class Agent:
     """Speaks. Several: as above, within the sentence being spoken. Without one `say` raises
     ``RuntimeError``."""
 
+    speech: ClassVar[SpeechModel | Sequence[SpeechModel] | None] = None
+    """Hears, thinks and speaks, in place of the three above (`Ultravox`, `OpenAIRealtime`, ...).
+    Several: the next one takes over when one fails; behind the last, the three above if they are
+    there. The model decides when a turn is over, so `inference` is not called."""
+
     instructions: Instructions = ""
     """What the model is told to be: a text or a file of the release, with template variables, or
     a method that returns the text. See `worker.instructions`."""
@@ -98,6 +77,14 @@ class Agent:
     template, too."""
 
     greeting_interruptible: ClassVar[bool] = True
+
+    first_message: ClassVar[str | None] = None
+    """What is said first when the operator's own service (``FIRST_MESSAGE_URL``) is not asked, or
+    tells nothing in time. Set, its answer is waited for while the phone rings; templates have the
+    outcome as ``{{ first_message }}``, and without a `greeting` it is the greeting."""
+
+    recording: ClassVar[Recording | None] = None
+    """Which recordings are made of its calls, and what the caller is told first: `Recording()`."""
 
     tools: ClassVar[Sequence[Tool | Toolset]] = ()
     """Tools besides the class's own ``@tool`` methods: `HangUp`, `Transfer`, `SearchKnowledge` …,
@@ -121,6 +108,30 @@ class Agent:
 
     pardon: ClassVar[str] = "Sorry, I did not catch that."
     """Said when a caller has interrupted, and no word of it was understood."""
+
+    not_taken: ClassVar[str] = "Sorry, nobody can take your call right now. How can I help you?"
+    """Said to a caller whom the operator has transferred, and who is back: nobody took the call."""
+
+    machine: ClassVar[MachinePolicy] = "go-on"
+    """What is done when an answering machine answers a call that this agent placed. With
+    ``go-on`` nobody is paid to find that out."""
+
+    voicemail: ClassVar[Instructions | None] = None
+    """Said after the machine's beep with ``machine = "message"``; then the call is over. A
+    template, like `instructions`."""
+
+    hold_on: ClassVar[Sequence[str]] = (
+        "One moment, please.",
+        "I am still here, it takes a little longer.",
+    )
+    """Said, one after the other, to a caller who waits long for the model's first word: a slow
+    one, or a server that must wake up first. None: nothing is said."""
+
+    hold_after_s: ClassVar[float] = 4.0
+    """How long the caller waits until the first of them is said."""
+
+    hold_every_s: ClassVar[float] = 10.0
+    """And until the next one, the last of them again and again."""
 
     network_ms: ClassVar[float] = 100.0
     """How long the phone network delays what the carrier plays, in ms (100-300 in practice): what
@@ -233,7 +244,7 @@ class Agent:
         They take their turn: what was said or pressed before is answered before.
         An agent with a model is told of them as of a turn.
         """
-        if self.llm is not None:
+        if self.llm is not None or self.speech is not None:
             await self.conversation.answer(f"(The caller pressed the keys {keys}.)")
 
     async def on_status(self, status: str) -> None:
@@ -263,6 +274,15 @@ class Agent:
 
     async def on_taken_over(self) -> None:
         """Another agent has handed this call over; its state and history are this agent's now."""
+
+    async def on_warm_transfer(self, to: str, outcome: WarmOutcome) -> None:
+        """A warm transfer that somebody outside had ordered is over (`VoIP.transfer_warm`).
+
+        By default a caller whom nobody took is told so.
+        """
+        can_speak = self.tts is not None or self.speech is not None
+        if outcome not in {"accepted", "caller_left"} and can_speak:
+            await self.say(self.not_taken)
 
     async def on_ended(self) -> None:
         """The call is over; the line is gone. There are a few seconds left."""

@@ -32,6 +32,8 @@ class Answer:
         self.usage: Usage | None = None
         self._session, self._make, self._times = session, make, times
         self._prompt: Prompt | None = None
+        self.begun = asyncio.Event()
+        """The model has said its first word, or will say none."""
         self.task = asyncio.get_running_loop().create_task(self._read())
         """Done when the answer is whole. Raises what making the prompt and the model raise."""
 
@@ -55,12 +57,15 @@ class Answer:
                     case Text(delta):
                         self._times.reached(Stage.FIRST_TOKEN)
                         self.text += delta
+                        self.begun.set()
                         self.utterance.feed(delta)
                     case Call():
+                        self.begun.set()
                         self.calls.append(item)
                     case Usage():
                         self.usage = item
         finally:
+            self.begun.set()
             await stream.aclose()
         self.utterance.finish()
 

@@ -11,6 +11,10 @@ class CallInfo:
 
     ``from_`` and ``to`` are E.164 where the carrier knows them; ``parameters`` are the webhook's
     own fields, under the carrier's names, and ``release`` is the release that serves the call.
+
+    A call that was placed has the ``variables`` of its order. ``agent`` and ``machine`` override
+    which agent speaks and what it does about answering machines; empty: nothing.
+    ``first_message_s`` is how long the operator's first message may take to come; 0: none comes.
     """
 
     call_sid: str
@@ -20,7 +24,17 @@ class CallInfo:
     direction: str = "inbound"
     release: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    agent: str = ""
+    machine: str = ""
+    first_message_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Keep a copy of the parameters that nobody can change."""
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        """Keep copies of the mappings that nobody can change."""
+        for name in ("parameters", "variables"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def own_number(self) -> str:
+        """The number of ours: it was called, or it calls."""
+        return self.from_ if self.direction.startswith("outbound") else self.to

@@ -1,9 +1,9 @@
 """The call's ears: which session hears, and when what it hears was said."""
 
-from collections import deque
 from collections.abc import Callable
 
 from shared.audio import FRAME_MS
+from worker.kept_audio import KeptAudio
 from worker.stt import (
     STT,
     Batched,
@@ -14,10 +14,8 @@ from worker.stt import (
     STTListener,
     STTSession,
 )
+from worker.tape import Tape
 from worker.turn_times import AudioClock
-
-EARLY_BYTES = 40_000
-"""What a caller says before anybody hears, and is heard all the same: the last 5 s of it."""
 
 
 class Ears:
@@ -28,24 +26,34 @@ class Ears:
         self._session: STTSession | None = None
         self._ear: _Ear | None = None
         self._times = AudioClock()
-        self._early: deque[bytes] | None = None
+        self._early: KeptAudio | None = None
         """Audio that waits for the first ears, while they are being connected."""
-        self._early_size = 0
+        self._tape: Tape | None = None
 
     async def connect(self, stt: STT) -> None:
         """Hear by ``stt``, in place of whoever heard before. Raises `ProviderError`."""
         ear = _Ear(self._listener)
         if self._session is None and self._early is None:
-            self._early = deque()
+            self._early = KeptAudio()
         session = await stt.connect(ear)
         old, self._session = self._session, session
         if self._ear is not None:
             self._ear.retire()
         self._ear = ear
         self._times.restart()
-        early, self._early = self._early or (), None
-        for audio in early:
+        if self._tape is not None:
+            self._tape.restart()
+        early, self._early = self._early, None
+        for audio in early.take() if early is not None else ():
             self.post(audio)
+        if old is not None:
+            await old.aclose()
+
+    async def rest(self) -> None:
+        """Hear nothing until the next `connect`: somebody else does."""
+        old, self._session = self._session, None
+        if self._ear is not None:
+            self._ear.retire()
         if old is not None:
             await old.aclose()
 
@@ -57,13 +65,13 @@ class Ears:
     def post(self, audio: bytes) -> None:
         """Take the caller's audio."""
         if self._session is not None:
-            self._times.posted(len(audio), self._now())
+            now = self._now()
+            self._times.posted(len(audio), now)
+            if self._tape is not None:
+                self._tape.posted(audio, now)
             self._session.post(audio)
         elif self._early is not None:
-            self._early.append(audio)
-            self._early_size += len(audio)
-            while self._early_size > EARLY_BYTES:
-                self._early_size -= len(self._early.popleft())
+            self._early.add(audio)
 
     def end_turn(self) -> None:
         """Ask for the end of the turn."""
@@ -73,6 +81,22 @@ class Ears:
     def time_of(self, at_ms: float | None) -> float | None:
         """Return when a place in the audio was heard, on the call's clock, if it is known."""
         return None if at_ms is None else self._times.time_of(at_ms)
+
+    def keep(self, is_kept: bool) -> None:
+        """Keep the audio of turns from now on, for a model that hears; or no longer."""
+        if is_kept != (self._tape is not None):
+            self._tape = Tape() if is_kept else None
+
+    def audio_of(self, began: float, at_ms: float | None) -> bytes:
+        """Return the audio of a turn that is over, once; nothing if it is not kept.
+
+        ``began`` is when it was known to begin, on the call's clock, ``at_ms`` where it ended.
+        """
+        return b"" if self._tape is None else self._tape.turn(began, at_ms)
+
+    def audio_since(self, began: float) -> bytes:
+        """Return the audio of a turn that has probably ended, nothing if it is not kept."""
+        return b"" if self._tape is None else self._tape.so_far(began)
 
     async def aclose(self) -> None:
         """Stop hearing."""

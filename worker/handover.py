@@ -14,6 +14,7 @@ from worker.crew import Crew
 from worker.errors import ProviderError
 from worker.llm import LLM
 from worker.roles import first_stage, voice_of
+from worker.speech import SpeechModel
 from worker.stt import STT
 from worker.tts import TTS
 
@@ -36,16 +37,25 @@ class Served(Protocol):
     async def set_tts(self, tts: TTS | Sequence[TTS]) -> None:
         """Speak with another voice. Raises `ProviderError`."""
 
+    async def set_speech(self, speech: SpeechModel | Sequence[SpeechModel] | None) -> None:
+        """Talk by another speech-to-speech model, or by none. Raises `ProviderError`."""
+
 
 async def provide_for(agent: type[Agent], call: Served) -> None:
     """Connect what the class has and the call has not. Raises `ProviderError`."""
-    voice = voice_of(agent, first_stage(agent))
+    voice, was_cascade = voice_of(agent, first_stage(agent)), call.crew.speech is None
     wanted: list[_Change] = [
         (call.set_stt, call.crew.stt, agent.stt),
         (call.set_llm, call.crew.llm, agent.llm),
         (call.set_tts, call.crew.tts, voice),
+        (call.set_speech, call.crew.speech, agent.speech),
     ]
     changes = [each for each in wanted if each[2] is not None and each[2] != each[1]]
+    if agent.speech is not None:
+        # Ears, mind and voice wait behind the model, and are connected when they are needed.
+        changes = [each for each in changes if each[0] == call.set_speech]
+    elif agent.llm is not None and call.crew.speech is not None:
+        changes.append((call.set_speech, call.crew.speech, None))
     work = [change(new) for change, _, new in changes]
     outcomes = await asyncio.gather(*work, return_exceptions=True)
     failed = [outcome for outcome in outcomes if outcome is not None]
@@ -53,6 +63,8 @@ async def provide_for(agent: type[Agent], call: Served) -> None:
         done = [each for each, outcome in zip(changes, outcomes, strict=True) if outcome is None]
         await asyncio.gather(*(_put_back(*each) for each in done))
         raise failed[0]
+    if agent.speech is not None and was_cascade:
+        await call.crew.rest()
 
 
 async def _put_back(change: _Exchange, before: object, _: object) -> None:

@@ -14,11 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from worker.llm import Call, Item, Returned, Said
+from worker.llm import Call, Item, Returned, Said, Sound
 
 CUT = "Cut off: the caller interrupted before it was done."
+AT_WORK = "{call.name} was called with {call.arguments} and is at work; its result will follow."
 MOST_LINES = 400
 """Lines kept of one call; the oldest go."""
+MOST_SOUNDS = 4
+"""Turns of the caller whose sound is kept, up to 240 kB each; of older ones the text stays."""
 
 
 class History:
@@ -42,6 +45,21 @@ class History:
         """All of it, in order; lines of which nothing was heard are left out."""
         return tuple(self._each())
 
+    @property
+    def so_far(self) -> tuple[Item, ...]:
+        """The same for a model that takes over: of tools at work it is told, and owes no answer."""
+        items: list[Item] = []
+        for line in self._in_order():
+            answers = {call.id: self._answers[call.id] for call in line.calls}
+            done = tuple(call for call in line.calls if answers[call.id] is not None)
+            if line.text or done:
+                items.append(replace(line, calls=done))
+            items += [Returned(call.id, answers[call.id] or "") for call in done]
+            for call in line.calls:
+                if call not in done:
+                    items.append(Said("system", AT_WORK.format(call=call)))
+        return tuple(items)
+
     def _each(self) -> Iterator[Item]:
         for line in self._in_order():
             yield line
@@ -64,9 +82,17 @@ class History:
             lines[end - 1 :] = [replace(lines[end - 1], text=said)]
         return lines
 
-    def caller(self, text: str) -> int:
+    def caller(self, text: str, sound: Sound | None = None) -> int:
         """The caller said something; returns the line's key."""
-        return self._add(Said("user", text))
+        key = self._add(Said("user", text, sound=sound))
+        if sound is not None:
+            self._forget_sounds()
+        return key
+
+    def _forget_sounds(self) -> None:
+        keys = [key for key, line in self._lines.items() if line.sound is not None]
+        for key in keys[:-MOST_SOUNDS]:
+            self._lines[key] = replace(self._lines[key], sound=None)
 
     def agent(self, text: str) -> int:
         """The agent says something; returns the line's key."""

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterable, Callable
 from typing import Protocol
 
 from worker.agent import Agent
-from worker.crew import Crew
+from worker.duplex import Duplex
+from worker.history import History
 from worker.mind import Mind
 from worker.office import Office
+from worker.recording import Consent
 from worker.speaker import Speaker
 from worker.transcript import Transcript
 from worker.turns.silence import Ask, Leave, TimeUp, Warn
@@ -31,7 +33,15 @@ class Speaking(Protocol):
     mind: Mind
     office: Office
     transcript: Transcript
-    crew: Crew
+    duplex: Duplex
+
+    @property
+    def history(self) -> History:
+        """What was said."""
+
+    @property
+    def can_speak(self) -> bool:
+        """Whether there is a voice."""
 
     async def say(self, text: str | AsyncIterable[str], interruptible: bool) -> str:
         """Speak."""
@@ -44,10 +54,14 @@ class Manners:
         self._it, self._spawn = conversation, spawn
         self.greeting: Utterance | None = None
         """What the call begins with, once it is being made."""
+        self._consent = Consent(conversation)
+        if conversation.agent.recording is not None:
+            spawn(self._consent.get_ready())
         conversation.call.farewell = self.farewell
 
     def prepare_greeting(self) -> None:
         """Have the greeting made, if there is one, before there is anybody to hear it."""
+        self._consent.prepare()
         it, before = self._it, self.greeting
         self.greeting = None
         if before is not None:
@@ -62,6 +76,8 @@ class Manners:
 
     def greet(self) -> None:
         """The stream is open: the greeting is on its way. A voice that fails ends the call."""
+        if self._it.agent.recording is not None:
+            self._spawn(self._consent.record())
         if self.greeting is not None:
             self._spawn(_heard(self.greeting))
 
@@ -80,13 +96,13 @@ class Manners:
 
     async def tell(self, text: str) -> None:
         """Say something, if there is a voice."""
-        if self._it.crew.tts is not None:
+        if self._it.can_speak:
             await self._it.say(text, interruptible=True)
 
     async def _leave(self, text: str) -> None:
         self._it.mind.give_up()
         self._it.speaker.commit()
-        if self._it.crew.tts is not None:
+        if self._it.can_speak:
             await self._it.say(text, interruptible=False)
         await self._it.call.hangup()
 

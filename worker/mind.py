@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from worker.answer import Answer
 from worker.errors import ProviderError
 from worker.history import History
+from worker.holding import Hold, Holding
 from worker.llm import LLM, Brief, Call, LLMSession, Prompt, Said, Usage
 from worker.speaker import Speaker
 from worker.transcript import Transcript
@@ -41,6 +42,10 @@ class Office(Protocol):
         """What the caller is told when the model cannot be had."""
 
     @property
+    def hold(self) -> Hold:
+        """What a caller is told who waits long for the model's first word."""
+
+    @property
     def done(self) -> bool:
         """Whether nobody waits for more of the answer: the call is over, or not the model's."""
 
@@ -50,7 +55,7 @@ class Office(Protocol):
     async def settle(self) -> None:
         """Before the model is asked: carry out what was decided (another voice, another stage)."""
 
-    async def run_tools(self, calls: Sequence[Call], beside: Utterance) -> None:
+    async def run_tools(self, calls: Sequence[Call], beside: Utterance | None) -> None:
         """Run the calls and put their outcomes into the history. Never raises but if cancelled."""
 
     def usage(self, usage: Usage) -> None:
@@ -73,6 +78,7 @@ class Mind:
         self._transcript, self._times = transcript, times
         self._session: LLMSession | None = None
         self._prepared: tuple[str, Answer] | None = None
+        self._holding = Holding(office, speaker, transcript)
         self._reply: asyncio.Task[None] | None = None
         self._failures = 0
         self._reading: set[asyncio.Task[Any]] = set()
@@ -118,13 +124,13 @@ class Mind:
 
     # Early -----------------------------------------------------------------------------------
 
-    def prepare(self, text: str) -> None:
-        """A turn has probably ended with ``text``: ask the model now, keep its words back."""
+    def prepare(self, said: Said) -> None:
+        """A turn has probably ended with ``said``: ask the model now, keep its words back."""
         if self._session is None or self._reply is not None:
             return
         self.forget()
         self._times.early(True)
-        self._prepared = text, self._ask(self._session, Said("user", text), held=True)
+        self._prepared = said.text, self._ask(self._session, said, held=True)
 
     def forget(self) -> None:
         """What was prepared is in vain."""
@@ -236,7 +242,7 @@ class Mind:
         self._transcript.follow(key, answer.utterance)
         self._speaker.release(answer.utterance)
         try:
-            await asyncio.shield(answer.task)
+            await self._holding.until_whole(answer)
         except ProviderError as error:
             self._failures += 1
             if self._failures > 1:

@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from worker.agent import Agent
-from worker.crew import Crew
 from worker.errors import ProviderError
+from worker.first_message import awaits, opening_words
 from worker.history import History
+from worker.holding import Hold
 from worker.instructions import names_in, render
 from worker.llm import Brief, Call, Usage
 from worker.roles import first_stage, toolbox
@@ -26,13 +27,28 @@ from worker.voip import VoIP
 Voice = TTS | Sequence[TTS]
 
 
+class Voiced(Protocol):
+    """Those who serve a call."""
+
+    @property
+    def tts(self) -> Voice | None:
+        """Who speaks, as the agent's author wrote it."""
+
+    @property
+    def speech(self) -> object | None:
+        """Who does all of it, if somebody does."""
+
+
 class Desk(Protocol):
     """The conversation that the office works for."""
 
     agent: Agent
     call: VoIP
     transcript: Transcript
-    crew: Crew
+
+    @property
+    def crew(self) -> Voiced:
+        """Who serves."""
 
     @property
     def history(self) -> History:
@@ -60,14 +76,17 @@ class Office:
         self._lent: Voice | None = None
         """The voice that comes back when a stage with a voice of its own is left."""
         self.stage: str | None = self._first()
-        self._running = False
+        self._running = 0
+        self.returned: Callable[[Ran], None] | None = None
+        """Who else is told of each outcome, late ones too."""
         self._executions: dict[tuple[Agent, str | None], Execution] = {}
 
     @property
     def done(self) -> bool:
         """Whether nobody waits for more of an answer: the call is over, or not the model's."""
-        call = self._desk.call
-        return call.over or call.leaving or self._desk.agent.llm is None
+        desk, call = self._desk, self._desk.call
+        others = desk.agent.llm is None or desk.crew.speech is not None
+        return call.over or call.leaving or others
 
     @property
     def most_steps(self) -> int:
@@ -78,6 +97,12 @@ class Office:
     def sorry(self) -> str:
         """What the caller is told when the model cannot be had."""
         return self._desk.agent.sorry
+
+    @property
+    def hold(self) -> Hold:
+        """What a caller is told who waits long for the model's first word."""
+        agent = self._desk.agent
+        return Hold(agent.hold_on, agent.hold_after_s, agent.hold_every_s)
 
     @property
     def may_prepare(self) -> bool:
@@ -109,21 +134,38 @@ class Office:
         self.stage = before
 
     @property
+    def opens_at_once(self) -> bool:
+        """Whether a model can be told all it is to know before `Agent.on_ringing` has run."""
+        agent = self._desk.agent
+        if awaits(agent) and not self._desk.call.first_message.is_known:
+            return False
+        if type(agent).on_ringing is Agent.on_ringing:
+            return True
+        texts: list[Any] = [agent.instructions, agent.greeting]
+        if self.stage is not None:
+            texts.append(agent.stages[self.stage].instructions)
+        return not any(callable(it) or names_in(it) & {"agent", "state"} for it in texts if it)
+
+    @property
     def greets_at_once(self) -> bool:
         """Whether the greeting needs nothing that a hook may look up while the phone rings."""
-        greeting = self._desk.agent.greeting
+        greeting = opening_words(self._desk.agent)
+        if awaits(self._desk.agent) and not self._desk.call.first_message.is_known:
+            return False
         return greeting is not None and not names_in(greeting) & {"agent", "state"}
 
     def greeting(self) -> str:
         """Return the greeting, empty when there is none."""
         agent = self._desk.agent
-        if agent.greeting is None:
+        greeting = opening_words(agent)
+        if greeting is None:
             return ""
-        return self._render(agent.greeting, f"{type(agent).__name__}.greeting")
+        return self._render(greeting, f"{type(agent).__name__}.greeting")
 
     def _render(self, text: Any, of: str) -> str:
         agent = self._desk.agent
-        return render(text, agent, agent.variables, of, agent.time_zone).strip()
+        variables = {**agent.variables, **self._desk.call.first_message.variables(agent)}
+        return render(text, agent, variables, of, agent.time_zone).strip()
 
     # Stages and agents -----------------------------------------------------------------------
 
@@ -145,6 +187,11 @@ class Office:
         has_own = stage is not None and agent.stages[stage].tts is not None
         self._lent = agent.tts if has_own else None
         return stage
+
+    def says_first(self) -> str:
+        """Return what is said first in a stage that was just entered, once; else nothing."""
+        entered, self._entered = self._entered, None
+        return self._desk.agent.stages[entered].says if entered is not None else ""
 
     async def settle(self) -> None:
         """Carry out what entering a stage brings, before the model is asked.
@@ -179,19 +226,23 @@ class Office:
     @property
     def tools_run(self) -> bool:
         """Whether a tool of the turn in progress is at work."""
-        return self._running
+        return bool(self._running)
 
-    async def run_tools(self, calls: Sequence[Call], beside: Utterance) -> None:
-        """Run the calls and put their outcomes into the history, late ones too."""
+    async def run_tools(self, calls: Sequence[Call], beside: Utterance | None) -> None:
+        """Run the calls and put their outcomes into the history, late ones too.
+
+        ``beside`` is what the model says along with them.
+        """
         execution = self._execution()
         for call in calls:
             self._desk.transcript.tool(call.name)
-        self._beside, self._running = beside, True
+        self._beside = beside
+        self._running += 1
         try:
             for each in await execution.run(calls):
                 self._returned(each)
         finally:
-            self._running = False
+            self._running -= 1
 
     def _execution(self) -> Execution:
         agent = self._desk.agent
@@ -209,7 +260,8 @@ class Office:
     async def _spoken(self) -> None:
         """A voice that failed has said all it could; that ends the turn, not this tool."""
         with suppress(ProviderError):
-            await self._beside.heard()
+            if self._beside is not None:
+                await self._beside.heard()
 
     def _returned(self, ran: Ran) -> None:
         self._desk.history.returned(ran.call.id, ran.outcome.sentence)
@@ -217,6 +269,9 @@ class Office:
         # What a model makes up is no name for a measurement: there would be no end of them.
         name = "unknown" if isinstance(ran.outcome, Unknown) else f"{ran.call.name}.{label}"
         self._desk.call.metric(f"tool.{name}", ran.seconds)
+        self._desk.transcript.ran(ran.call, label, ran.outcome.sentence, ran.seconds)
+        if self.returned is not None:
+            self.returned(ran)
 
     # What is counted -------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import functools
 import importlib
 import os
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from worker.credentials import Credentials, credentials
@@ -28,6 +29,17 @@ Value = TypeVar("Value")
 NAME = "openai"
 KEY = "OPENAI_API_KEY"
 DEFAULT_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Whose server is asked, as errors name it; ``key`` is the variable that holds its key."""
+
+    name: str
+    key: str
+
+
+OPENAI = Service(NAME, KEY)
 
 KEEPALIVE_SECONDS = 300.0
 """An idle connection is kept for so long: callers think, and a new one costs three round trips."""
@@ -88,12 +100,16 @@ def _rehearse(client: "AsyncOpenAI") -> None:
 
 
 def call_client(base_url: str | None) -> "AsyncOpenAI":
+    """Return a client for one call, as `client_for` does, for the server at ``base_url``."""
+    return client_for(account(base_url))
+
+
+def client_for(known: Credentials) -> "AsyncOpenAI":
     """Return a client for one call: connections belong to the loop that opened them.
 
     The template's own serves the first one of a process, which most often is the only one: another
     takes a millisecond and 0.2 MB, while the phone rings.
     """
-    known = account(base_url)
     unused = _unused(known.key, known.base_url)
     if unused:
         return unused.pop()
@@ -217,7 +233,7 @@ async def close(client: "AsyncOpenAI") -> None:
             await client.close()
 
 
-def fault(error: BaseException) -> ProviderError:
+def fault(error: BaseException, service: Service = OPENAI) -> ProviderError:
     """Make a `ProviderError` of what a request raised, its answer's streaming included.
 
     The server's own sentence may quote the caller or the key: it stays in ``__cause__``.
@@ -229,31 +245,33 @@ def fault(error: BaseException) -> ProviderError:
         case ProviderError():
             return error
         case APIStatusError():
-            return _status(error)
+            return _status(error, service)
         case APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
             sentence = "did not answer in time"
         case APIConnectionError():
             why = type(error.__cause__ or error).__name__
-            sentence = f"cannot be reached{at_address(KEY)}: {why}"
+            sentence = f"cannot be reached{at_address(service.key)}: {why}"
         case APIError():
-            return stream_fault(error.code, error.type)
+            return stream_fault(error.code, error.type, service)
         case _:
             sentence = f"the connection dropped: {type(error).__name__}"
-    return ProviderLostError(NAME, sentence)
+    return ProviderLostError(service.name, sentence)
 
 
-def stream_fault(code: str | int | None, kind: str | None = None) -> ProviderError:
+def stream_fault(
+    code: str | int | None, kind: str | None = None, service: Service = OPENAI
+) -> ProviderError:
     """Return the error for an ``error`` object in the middle of an answer."""
     if code in _NO_USE or kind in _NO_USE:
-        return ProviderRefusedError(NAME, f"it refuses: {code or kind}")
+        return ProviderRefusedError(service.name, f"it refuses: {code or kind}")
     said = str(code)
     status = int(said) if len(said) == 3 and said.isdecimal() else 0  # vLLM's way
     if 400 <= status < 600:
-        return status_fault(NAME, KEY, status)
-    return ProviderLostError(NAME, f"broke the answer off: {code or kind or 'an error'}")
+        return status_fault(service.name, service.key, status)
+    return ProviderLostError(service.name, f"broke the answer off: {code or kind or 'an error'}")
 
 
-def _status(error: "APIStatusError") -> ProviderError:
+def _status(error: "APIStatusError", service: Service) -> ProviderError:
     # Every one of these is a word of the protocol, never a text.
     words = [word for word in (error.code or error.type, error.param) if isinstance(word, str)]
     reason = ", ".join(words)
@@ -263,11 +281,10 @@ def _status(error: "APIStatusError") -> ProviderError:
     if in_ms is not None:
         retry_after = in_ms / 1000
     if error.code in _NO_USE or error.type in _NO_USE:
-        return ProviderRefusedError(
-            NAME, f"the account has no credit left, or {KEY} is wrong: {reason}", error.status_code
-        )
+        sentence = f"the account has no credit left, or {service.key} is wrong: {reason}"
+        return ProviderRefusedError(service.name, sentence, error.status_code)
     asked = None if retry_after is None else str(retry_after)
-    return status_fault(NAME, KEY, error.status_code, reason, asked)
+    return status_fault(service.name, service.key, error.status_code, reason, asked)
 
 
 def pause_before_retry(error: ProviderError) -> float | None:

@@ -11,6 +11,7 @@ speaker's business.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -74,15 +75,19 @@ class Playout:
 
     @property
     def left_ms(self) -> float:
-        """How much is unheard, made or not, in ms."""
+        """How much is unheard, made or not, in ms; without end while an answer has no word yet."""
         self.hear()
-        return sum(utterance.speech.left_ms for utterance in self._queue)
+        awaited = any(not (it.speech.text or it.speech.text_complete) for it in self._queue)
+        return math.inf if awaited else sum(it.speech.left_ms for it in self._queue)
 
     # Utterances ------------------------------------------------------------------------------
 
-    def add(self, utterance: Utterance) -> None:
-        """Let it be heard, behind the others."""
-        self._queue.append(utterance)
+    def add(self, utterance: Utterance, before: Utterance | None = None) -> None:
+        """Let it be heard, behind the others; or ``before`` one of which nothing was heard yet."""
+        place = len(self._queue)
+        if before is not None and before in self._queue and before.first_audio_at is None:
+            place = self._queue.index(before)
+        self._queue.insert(place, utterance)
         self.pump()
 
     def end(self, utterance: Utterance, *, complete: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What an author can put on an agent's ``stt``, ``llm`` and ``tts``.
+"""What an author can put on an agent's ``stt``, ``llm`` and ``tts``, or on its ``speech``.
 
     from worker.providers import Cartesia, Deepgram, OpenAI
 
@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker.hosted import hosted
     from worker.llm.openai import OpenAI
+    from worker.llm.ultravox_model import UltravoxModel
+    from worker.speech.elevenlabs_agent import ElevenLabsAgent
+    from worker.speech.openai_realtime import OpenAIRealtime, SemanticVad, ServerVad
+    from worker.speech.ultravox import Ultravox
     from worker.stt.deepgram import Deepgram
     from worker.stt.deepgram_flux import DeepgramFlux
+    from worker.stt.endpointing import LocalEndpointing
     from worker.stt.openai_transcription import OpenAITranscription
     from worker.stt.pocketsphinx import PocketSphinx
     from worker.tts.cartesia import Cartesia
@@ -27,11 +32,18 @@ __all__ = [
     "DeepgramAura",
     "DeepgramFlux",
     "ElevenLabs",
+    "ElevenLabsAgent",
     "Espeak",
+    "LocalEndpointing",
     "OpenAI",
+    "OpenAIRealtime",
     "OpenAISpeech",
     "OpenAITranscription",
     "PocketSphinx",
+    "SemanticVad",
+    "ServerVad",
+    "Ultravox",
+    "UltravoxModel",
     "hosted",
 ]
 
@@ -41,11 +53,18 @@ _PLACES = {
     "DeepgramAura": "worker.tts.deepgram_aura",
     "DeepgramFlux": "worker.stt.deepgram_flux",
     "ElevenLabs": "worker.tts.elevenlabs",
+    "ElevenLabsAgent": "worker.speech.elevenlabs_agent",
     "Espeak": "worker.tts.espeak",
+    "LocalEndpointing": "worker.stt.endpointing",
     "OpenAI": "worker.llm.openai",
+    "OpenAIRealtime": "worker.speech.openai_realtime",
     "OpenAISpeech": "worker.tts.openai_speech",
     "OpenAITranscription": "worker.stt.openai_transcription",
     "PocketSphinx": "worker.stt.pocketsphinx",
+    "SemanticVad": "worker.speech.openai_realtime",
+    "ServerVad": "worker.speech.openai_realtime",
+    "Ultravox": "worker.speech.ultravox",
+    "UltravoxModel": "worker.llm.ultravox_model",
     "hosted": "worker.hosted",
 }
 

@@ -12,6 +12,7 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -23,6 +24,7 @@ from worker.call_info import CallInfo
 from worker.conversation import Conversation
 from worker.roles import with_colleagues
 from worker.session import Session
+from worker.speech import SpeechModel
 from worker.voip import VoIP
 
 SOUND = bytes(range(0x20, 0xC0)) * 50
@@ -62,6 +64,9 @@ class StudioLine:
             case messages.HangUp(request) | messages.Transfer(request):
                 self.event(messages.Reply(request))
                 self.finished.set()
+            case messages.TransferWarm(request, to):
+                self.event(messages.WarmTransferred(request, to, "accepted"))
+                self.finished.set()
             case messages.Said("agent"):
                 self.spoke.set()
             case _ if hasattr(command, "request"):
@@ -87,6 +92,10 @@ class StudioConversation(Conversation):
     def served(self, provider: Any) -> Any:
         """Return what stands in for ``provider``."""
         return super().served(provider).stand_in()
+
+    def served_models(self, models: Sequence[SpeechModel]) -> Sequence[SpeechModel]:
+        """Return what stands in for the first of them."""
+        return [models[0].stand_in()]
 
 
 def _watched(agent: type[Agent], line: StudioLine) -> type[Agent]:
@@ -129,12 +138,12 @@ async def _script(line: StudioLine, conversation: Conversation) -> None:
     await line.began.wait()
     conversation.office.rehearse()
     await _give_time(line.started, line.finished)
-    if conversation.manners.greeting is not None:
+    if conversation.manners.greeting is not None or conversation.duplex.voice.open:
         await _first(line.spoke, line.finished)
     # The agent's own greeting is the speech at hand: let its ears work on it.
     line.spoke.clear()
     line.audio((bytes(line.played) or SOUND) + SILENT_FRAME * _AFTER_SPEECH_FRAMES)
-    if conversation.agent.stt is not None:
+    if conversation.agent.stt is not None or conversation.duplex.active:
         # A turn is given time to pass; an agent that has nothing to say is no failure.
         await _give_time(line.spoke, line.finished)
     line.event(messages.Dtmf("1"))

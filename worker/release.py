@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker import roles
+from worker import direct, recording, roles, voicemail
 from worker.agent import Agent
 
 ROUTES = "routes.toml"
@@ -35,14 +35,18 @@ class ReleaseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Which agent answers which number: ``module:Class`` each."""
+    """Which agent answers which number: ``module:Class`` each. ``others`` answer none.
+
+    A call that is placed may be another's than its number's: one of ``others``, by name.
+    """
 
     default: str
     numbers: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     def agents(self) -> list[str]:
         """Return every agent named, the default first, each once."""
-        return list(dict.fromkeys([self.default, *self.numbers.values()]))
+        return list(dict.fromkeys([self.default, *self.numbers.values(), *self.others]))
 
 
 def isolate(folder: Path, hidden: Iterable[Path]) -> None:
@@ -120,10 +124,14 @@ def read_routes(folder: Path, override: str | None) -> Routes:
         )
     if not isinstance(numbers, dict) or not all(isinstance(name, str) for name in numbers.values()):
         raise ReleaseError(f'{ROUTES}: [numbers] maps a number to "module:Class"')
-    unknown = set(table) - {"default", "numbers"}
+    others = table.get("agents", [])
+    if not isinstance(others, list) or not all(isinstance(name, str) for name in others):
+        raise ReleaseError(f'{ROUTES}: agents is a list of "module:Class"')
+    unknown = set(table) - {"default", "agents", "numbers"}
     if unknown:
-        raise ReleaseError(f"{ROUTES}: unknown key {min(unknown)!r}; it has default, [numbers]")
-    return Routes(default, numbers)
+        known = "default, agents, [numbers]"
+        raise ReleaseError(f"{ROUTES}: unknown key {min(unknown)!r}; it has {known}")
+    return Routes(default, numbers, tuple(others))
 
 
 def find_agent(name: str) -> type[Agent]:
@@ -156,10 +164,37 @@ class LoadedRelease:
     routes: Routes
     agents: Mapping[str, type[Agent]]
 
-    def agent_for(self, number: str) -> tuple[str, type[Agent]]:
-        """Return the agent that answers ``number``."""
-        name = self.routes.numbers.get(number, self.routes.default)
+    def agent_for(self, number: str, name: str = "") -> tuple[str, type[Agent]]:
+        """Return the agent called ``name``, if there is one, else the one of ``number``."""
+        if name not in self.agents:
+            name = self.routes.numbers.get(number, self.routes.default)
         return name, self.agents[name]
+
+    def machines(self) -> dict[str, str]:
+        """Return what is done about answering machines, where that is not to go on.
+
+        By agent, by number where it is another than the default agent's, and that one's under "".
+        """
+        policies = {name: agent.machine for name, agent in self.agents.items()}
+        default = policies[self.routes.default]
+        numbers = self.routes.numbers.items()
+        found: dict[str, str] = {name: it for name, it in policies.items() if it != "go-on"}
+        found |= {number: policies[name] for number, name in numbers if policies[name] != default}
+        return found | ({"": default} if default != "go-on" else {})
+
+    def direct_agents(self) -> list[str]:
+        """Return the agents whose callers are joined straight to a service."""
+        agents = self.agents.items()
+        return [name for name, agent in agents if direct.direct_model(agent) is not None]
+
+    def direct(self) -> tuple[bool, list[str]]:
+        """Return whether callers are joined straight to a service, and at which numbers not so."""
+        is_direct = {
+            name: direct.direct_model(agent) is not None for name, agent in self.agents.items()
+        }
+        default = is_direct[self.routes.default]
+        numbers = self.routes.numbers.items()
+        return default, [number for number, name in numbers if is_direct[name] is not default]
 
 
 def load(release: str, folder: Path, override: str | None) -> LoadedRelease:
@@ -172,4 +207,8 @@ def load(release: str, folder: Path, override: str | None) -> LoadedRelease:
     agents = {name: find_agent(name) for name in routes.agents()}
     for agent in agents.values():
         roles.prepare(agent)
+        direct.prepare(agent)
+        fault = voicemail.fault(agent) or recording.fault(agent)
+        if fault:
+            raise ReleaseError(fault)
     return LoadedRelease(release, routes, agents)

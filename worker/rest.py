@@ -7,12 +7,13 @@ Keys go to the address they are for and nowhere else: redirects are not followed
 twice here; whether that helps, `worker.link` knows.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from worker.errors import ProviderError, ProviderLostError
+from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 from worker.sockets import at_address, status_fault
 from worker.tls import shared_context
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import httpx2
 
 REQUEST_SECONDS = 3.0
-"""How long an answer may take: a caller hears nothing meanwhile."""
+"""How long an answer may take, whole: a caller hears nothing meanwhile."""
 
 _MOST_REASON = 500
 
@@ -45,7 +46,7 @@ class Rest:
         return await self._ask("GET", path, query, None)
 
     async def post(self, path: str, body: Any, query: Mapping[str, str] | None = None) -> Any:
-        """Send JSON and return the JSON of the answer, ``None`` if there is none. Raises likewise."""
+        """Send JSON; return that of the answer, ``None`` if there is none. Raises it, too."""
         return await self._ask("POST", path, query, body)
 
     async def _ask(self, verb: str, path: str, query: Mapping[str, str] | None, body: Any) -> Any:
@@ -55,15 +56,20 @@ class Rest:
         content = None if body is None else msgspec.json.encode(body)
         headers = self._headers if content is None else {**self._headers, **_JSON}
         try:
-            answer = await client.request(
-                verb,
-                self._base_url + path,
-                params=query,
-                content=content,
-                headers=headers,
-                timeout=self._timeout_s,
-            )
-        except httpx2.TimeoutException:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await client.request(
+                    verb,
+                    self._base_url + path,
+                    params=query,
+                    content=content,
+                    headers=headers,
+                    timeout=self._timeout_s,
+                )
+        except httpx2.InvalidURL:
+            variable = self._key.replace("_API_KEY", "_BASE_URL")
+            sentence = f"its address is none: check {variable}"
+            raise ProviderRefusedError(self._provider, sentence) from None
+        except (httpx2.TimeoutException, TimeoutError):
             sentence = f"did not answer within {self._timeout_s:g} s"
             raise ProviderLostError(self._provider, sentence) from None
         except httpx2.HTTPError as error:
@@ -106,8 +112,6 @@ def _client() -> "httpx2.AsyncClient":
 def prepare() -> None:
     """Import what requests need, in the template, for all forks."""
     import anyio._backends._asyncio
-    import httpx2
 
-    shared_context()
+    _client()  # the transport is imported with the first one: six megabytes, and not in each call
     del anyio
-    _ = httpx2

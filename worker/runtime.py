@@ -11,8 +11,11 @@ from multiprocessing.connection import Connection
 
 from shared import messages
 from shared.pipe import Pipe
+from worker.agent import Agent
 from worker.call_info import CallInfo
 from worker.call_log import logging_to
+from worker.direct import direct_model, leave_to_others
+from worker.direct_call import DirectSession, RelayError
 from worker.errors import ProviderError
 from worker.release import LoadedRelease
 from worker.session import Session
@@ -34,6 +37,8 @@ class Switchboard:
         self._metadata: asyncio.Future[CallInfo] = asyncio.get_running_loop().create_future()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting: list[bytes] = []
+        self.tools_url = ""
+        """Where a service may call this call's tools; a secret."""
         self._call: VoIP | None = None
         self._listener: VoIPListener | None = None
         self.pipe = Pipe(connection, self._frame, self._closed)
@@ -49,6 +54,10 @@ class Switchboard:
         waiting, self._waiting = self._waiting, []
         for frame in waiting:
             self._frame(frame)
+
+    def disconnect(self) -> None:
+        """From now on everything waits for the next who is connected."""
+        self._call = self._listener = None
 
     def _frame(self, frame: bytes) -> None:
         listener, call = self._listener, self._call
@@ -68,9 +77,22 @@ class Switchboard:
             self._waiting.append(frame)
             return
         match messages.decode_event(frame):
-            case messages.Metadata(call_sid, account_sid, from_, to, direction, release, given):
+            case messages.Metadata() as it:
+                self.tools_url = it.tools_url
                 self._metadata.set_result(
-                    CallInfo(call_sid, account_sid, from_, to, direction, release, given)
+                    CallInfo(
+                        it.call_sid,
+                        it.account_sid,
+                        it.from_,
+                        it.to,
+                        it.direction,
+                        it.release,
+                        it.parameters,
+                        it.variables,
+                        it.agent,
+                        it.machine,
+                        it.first_message_s,
+                    )
                 )
 
     def _closed(self, error: Exception | None) -> None:
@@ -86,16 +108,20 @@ async def run(connection: Connection, release: LoadedRelease) -> None:
     clock = time.monotonic
     switchboard = Switchboard(connection, clock)
     info = await switchboard.metadata()
-    name, agent_class = release.agent_for(info.to)
+    name, agent_class = release.agent_for(info.own_number, info.agent)
     call = VoIP(switchboard.pipe, info, clock, network_ms=agent_class.network_ms)
+    if info.agent not in ("", name):
+        call.log("the agent that was ordered is not in this release", "warning", agent=info.agent)
     beat = asyncio.create_task(_beat(call))
     problem = ""
     with logging_to(call):
         try:
-            session = Session(agent_class(), call, clock)
-            switchboard.connect(call, session)
+            agent = agent_class()
             call.tell(messages.Running(name))
-            await _until_gone(session, switchboard.gone)
+            if not await _joined(agent, call, switchboard, clock):
+                session = Session(agent, call, clock)
+                switchboard.connect(call, session)
+                await _until_gone(session, switchboard.gone)
         except BaseException as error:
             problem = last_line(error)
             lost = innermost(error)
@@ -106,6 +132,26 @@ async def run(connection: Connection, release: LoadedRelease) -> None:
             beat.cancel()
             call.tell(messages.Finished(problem))
             await switchboard.pipe.drained()
+
+
+async def _joined(
+    agent: Agent, call: VoIP, switchboard: Switchboard, clock: Callable[[], float]
+) -> bool:
+    """Live a call whose caller is joined to a service; false if it is to be served here."""
+    model = direct_model(type(agent))
+    if model is None:
+        return False
+    url, give_back = switchboard.tools_url, switchboard.disconnect
+    session = DirectSession(agent, call, clock, model, url, give_back)
+    switchboard.connect(call, session)
+    try:
+        await _until_gone(session, switchboard.gone)
+    except* RelayError:
+        leave_to_others(agent)
+    if not session.conversation.is_relayed or call.over:
+        return True
+    call.tell(messages.Relay())
+    return False
 
 
 async def _until_gone(session: Session, gone: asyncio.Future[None]) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import msgpack
 
 from shared import messages
+from worker import voicemail
 from worker.agent import Agent
 from worker.conversation import Conversation
-from worker.errors import CallOverError, raised
+from worker.errors import CallError, CallOverError, raised
 from worker.voip import VoIP
 
 TURNS_SECONDS = 2.0
@@ -86,8 +87,11 @@ class Session:
     async def _finish_turns(self, conversation: asyncio.Task[None]) -> None:
         """Let the agent act on what was said before the caller hung up: "yes, book it", click."""
         if self._streaming.is_set():
+            until = asyncio.get_running_loop().time() + TURNS_SECONDS
+            await self.conversation.duplex.finish(TURNS_SECONDS)
             self.conversation.agenda.close()
-            await asyncio.wait([conversation], timeout=TURNS_SECONDS)
+            left = max(0.0, until - asyncio.get_running_loop().time())
+            await asyncio.wait([conversation], timeout=left)
         conversation.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -149,13 +153,26 @@ class Session:
                 self._spawn(self._agent.on_status(status))
             case messages.AnsweredBy(verdict):
                 self._spawn(self._agent.on_answered_by(verdict))
+                self._spawn(voicemail.answered_by(self.conversation, verdict))
             case messages.TranscriptReceived(track, text, final):
                 self._spawn(self._agent.on_carrier_transcript(track, text, final))
             case messages.RecordingChanged(sid, status, url):
                 self._spawn(self._agent.on_carrier_recording(sid, status, url))
+            case messages.WarmTransferred(0, to, outcome):
+                self._spawn(self._agent.on_warm_transfer(to, outcome))
+            case messages.OperatorSays(text, interruptible):
+                self._spawn(self._say(text, interruptible))
             case messages.CallEnded():
                 self.conversation.close()
                 self._ended.set()
+
+    async def _say(self, text: str, interruptible: bool) -> None:
+        """Say what somebody outside wants said; that it cannot be is no failure of the agent."""
+        await self._streaming.wait()
+        try:
+            await self._agent.say(text, interruptible=interruptible)
+        except (CallError, RuntimeError) as error:
+            self._call.log("what the operator wants said is not said", "warning", why=str(error))
 
 
 class _OverError(Exception):

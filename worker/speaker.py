@@ -34,7 +34,8 @@ class Speaker:
         changed: Callable[[], None],
     ) -> None:
         self._call, self._stopwatch, self._changed = call, stopwatch, changed
-        self._playout = Playout(call, clock, stopwatch, changed, self._over)
+        self.playout = Playout(call, clock, stopwatch, changed, self._over)
+        """What is to be heard; what others make of speech goes there, too."""
         self._session: TTSSession | None = None
         self._voice = _Voice(self)
         self._open: dict[UUID, Utterance] = {}
@@ -52,12 +53,12 @@ class Speaker:
         voice = _Voice(self)
         return await tts.connect(voice), voice
 
-    async def swap(self, tts: TTS) -> None:
-        """Speak with another voice from the next utterance on; what is being made is cut short.
+    async def swap(self, tts: TTS | None) -> None:
+        """Speak with another voice, or none, from the next utterance on; what is made is cut short.
 
         Raises what the provider raises; the voice before then stays.
         """
-        opened = await self._open_voice(tts)
+        opened = await self._open_voice(tts) if tts is not None else (None, _Voice(self))
         old, self._voice.speaker = self._session, None
         (self._session, self._voice), self._lost = opened, None
         for utterance in list(self._open.values()):
@@ -83,7 +84,7 @@ class Speaker:
         """Begin an utterance, behind those that are to be heard; ``reply`` if it is a turn's."""
         utterance = Utterance(self._post, interruptible=interruptible, held=held, reply=reply)
         if not held:
-            self._playout.add(utterance)
+            self.playout.add(utterance)
         return utterance
 
     async def say(
@@ -113,20 +114,20 @@ class Speaker:
         finally:
             self.drop(utterance)
 
-    def release(self, utterance: Utterance) -> None:
-        """Let a held utterance be heard, behind the others."""
+    def release(self, utterance: Utterance, before: Utterance | None = None) -> None:
+        """Let a held utterance be heard, behind the others, or ``before`` one that waits."""
         if utterance.held and not utterance.ended.done():
             utterance.held = False
-            self._playout.add(utterance)
+            self.playout.add(utterance, before)
 
     def drop(self, utterance: Utterance) -> None:
         """Forget an utterance; what of it was heard stays heard."""
         if utterance.ended.done():
             return
         if utterance.first_audio_at is not None:
-            self._playout.cut_out(utterance)
+            self.playout.cut_out(utterance)
         else:
-            self._playout.end(utterance)
+            self.playout.end(utterance)
 
     def _post(self, utterance: Utterance, clause: str, done: bool) -> None:
         if utterance.ended.done() or utterance.speech.cut:
@@ -152,33 +153,33 @@ class Speaker:
     @property
     def audible(self) -> bool:
         """Whether something said is on the line and not heard to its end."""
-        return self._playout.audible
+        return self.playout.audible
 
     @property
     def protected(self) -> bool:
         """Whether what is on the line must not be interrupted."""
-        return self._playout.protected
+        return self.playout.protected
 
     @property
     def left_ms(self) -> float | None:
         """How much of what is said is unheard, made or not, in ms; ``None`` when nothing is."""
-        return self._playout.left_ms if self.audible else None
+        return self.playout.left_ms if self.audible else None
 
     @property
     def paused(self) -> bool:
         """Whether speech is held back, since the caller makes a sound."""
-        return self._playout.paused
+        return self.playout.paused
 
     def protect(self) -> None:
         """What is to be heard now is heard to its end."""
-        for utterance in self._playout:
+        for utterance in self.playout:
             utterance.speech.interruptible = False
         self.resume()
         self._changed()
 
-    async def silent(self) -> None:
-        """Return when everything to be heard was heard or cut."""
-        while waiting := [utterance.ended for utterance in self._playout]:
+    async def silent(self, but: Utterance | None = None) -> None:
+        """Return when everything to be heard, ``but`` for one, was heard or cut."""
+        while waiting := [it.ended for it in self.playout if it is not but]:
             await asyncio.wait(waiting)
 
     # Barge-in ------------------------------------------------------------------------------
@@ -188,47 +189,47 @@ class Speaker:
         if self.paused or not self.audible or self.protected:
             return
         self._stopwatch.reached(Stage.PAUSED)
-        self._playout.paused = True
-        self._playout.take_back()
+        self.playout.paused = True
+        self.playout.take_back()
         self._stopwatch.reached(Stage.CLEARED)
 
     def resume(self) -> None:
         """Go on at the word where it was cut."""
         if self.paused:
             self._stopwatch.reached(Stage.RESUMED)
-            self._playout.paused = False
-            self._playout.pump()
+            self.playout.paused = False
+            self.playout.pump()
 
     def commit(self) -> None:
         """Give up everything that may be: it ends with what was heard. The rest is said."""
-        given_up = [it for it in self._playout if it.speech.interruptible]
+        given_up = [it for it in self.playout if it.speech.interruptible]
         if given_up:
             self._stopwatch.reached(Stage.COMMITTED)
         if not self.paused and any(it.first_audio_at is not None for it in given_up):
             self._stopwatch.reached(Stage.PAUSED)
-            self._playout.take_back()
+            self.playout.take_back()
             self._stopwatch.reached(Stage.CLEARED)
-        self._playout.hear()
-        self._playout.paused = False
+        self.playout.hear()
+        self.playout.paused = False
         for utterance in given_up:
-            self._playout.end(utterance)
-        self._playout.pump()
+            self.playout.end(utterance)
+        self.playout.pump()
 
     # The line ------------------------------------------------------------------------------
 
     def stream_opened(self) -> None:
         """There is a line to the caller, empty: say what waits, or go on."""
-        self._playout.pump()
+        self.playout.pump()
 
     def stream_closed(self) -> None:
         """The line is gone; another may come."""
-        self._playout.stream_closed()
+        self.playout.stream_closed()
 
     def give_up(self) -> None:
         """Nothing can be heard any more."""
-        self._playout.hear()
-        for utterance in [*self._playout, *self._open.values()]:
-            self._playout.end(utterance)
+        self.playout.hear()
+        for utterance in [*self.playout, *self._open.values()]:
+            self.playout.end(utterance)
 
     # What the TTS session says ---------------------------------------------------------------
 
@@ -244,7 +245,7 @@ class Speaker:
         if message.done:
             self._made(utterance)
         else:
-            self._playout.pump()
+            self.playout.pump()
 
     def timed(self, uuid: UUID, timings: Sequence[Timing]) -> None:
         """Timings of an open utterance."""
@@ -261,13 +262,13 @@ class Speaker:
     def _fail(self, utterance: Utterance, error: ProviderError) -> None:
         self._open.pop(utterance.speech.uuid, None)
         utterance.fail(error)
-        self._playout.end(utterance)
+        self.playout.end(utterance)
 
     def _made(self, utterance: Utterance) -> None:
         """All of its audio is there."""
         self._open.pop(utterance.speech.uuid, None)
         utterance.speech.whole = True
-        self._playout.pump()
+        self.playout.pump()
 
     def _over(self, utterance: Utterance) -> None:
         """It ended: what is not made yet is not wanted."""

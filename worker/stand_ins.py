@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.audio import FRAME_BYTES, level_dbfs
+from shared.audio import FRAME_BYTES, FRAME_MS, level_dbfs
 from shared.speech.endpointing import Endpointing, SpeechEnded, SpeechStarted
-from worker import stt
+from worker import speech, stt
 from worker.llm import Answer, Prompt, Text, Usage
 from worker.message import Message
+from worker.speech import Brief, Opening, SpeechListener
 from worker.tts import Timing, TTSListener
 from worker.tts.aborted import Aborted
 
@@ -146,6 +147,85 @@ class CannedLLM:
             yield Text(f"{word} ")
             await asyncio.sleep(0)
         yield Usage(len(prompt.items), 1)
+
+    async def aclose(self) -> None:
+        """Nothing is to be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EchoSpeech:
+    """Greets, hears where speech ends, and says the same words to all of it."""
+
+    text: str = "hello"
+
+    def prepare(self) -> None:
+        """Nothing is to be prepared."""
+
+    async def connect(self, opening: Opening, listener: SpeechListener) -> "_Talking":
+        """Begin to talk."""
+        talk = _Talking(self.text, listener)
+        if opening.greeting and not opening.items:
+            talk.say(opening.greeting)
+        return talk
+
+    def stand_in(self) -> "EchoSpeech":
+        """Return itself."""
+        return self
+
+
+class _Talking:
+    batch_ms = FRAME_MS
+    minds_silence = False
+    corrects = False
+    stands_still = False
+
+    def __init__(self, text: str, listener: SpeechListener) -> None:
+        self._text, self._listener = text, listener
+        self._endpointing = Endpointing()
+        self._rest = b""
+        self._number = 0
+
+    def post(self, audio: bytes) -> None:
+        """Take audio of any size."""
+        audio = self._rest + audio
+        whole = len(audio) - len(audio) % FRAME_BYTES
+        self._rest = audio[whole:]
+        for start in range(0, whole, FRAME_BYTES):
+            match self._endpointing.frame(level_dbfs(audio[start : start + FRAME_BYTES])):
+                case SpeechStarted():
+                    self._listener.happened(speech.CallerStarted())
+                case SpeechEnded():
+                    self._listener.happened(speech.CallerStopped())
+                    self._turn()
+
+    def _turn(self) -> None:
+        self._number += 1
+        self._listener.happened(speech.CallerTurn(f"turn {self._number}"))
+        self._listener.happened(speech.CallerSaid(f"turn {self._number}", self._text))
+        self.say(self._text)
+
+    def say(self, text: str, *, interruptible: bool = True) -> None:
+        """Say it, a tone a word."""
+        del interruptible
+        self._number += 1
+        key = f"utterance {self._number}"
+        self._listener.happened(speech.AgentWords(key, text, final=True))
+        self._listener.audio(key, _TONE * len(text.split()))
+        self._listener.happened(speech.AgentDone(key))
+
+    def tell(self, text: str) -> None:
+        """Answer it."""
+        del text
+        self.say(self._text)
+
+    def cut(self, utterance: str, heard_ms: float) -> None:
+        """Nothing more would come of it."""
+
+    def answered(self, call_id: str, text: str, *, failed: bool, brief: Brief | None) -> None:
+        """It wants no tools."""
+
+    def brief(self, brief: Brief) -> None:
+        """It says the same whatever it is told to be."""
 
     async def aclose(self) -> None:
         """Nothing is to be closed."""

@@ -101,15 +101,19 @@ def usable(providers: Sequence[ProviderT]) -> tuple[ProviderT, ...]:
 
 
 class Succession(Generic[ProviderT]):
-    """The providers of one kind in one call."""
+    """The providers of one kind in one call.
+
+    ``behind`` is who takes over when none of them is left, if there is somebody of another kind.
+    """
 
     def __init__(
         self,
         providers: Sequence[ProviderT],
         on_trouble: Troubled | None,
         again_s: float = AGAIN_SECONDS,
+        behind: str | None = None,
     ) -> None:
-        self._providers = usable(providers)
+        self._providers, self._behind = usable(providers), behind
         self._on_trouble, self._again_s = on_trouble, again_s
         self._loop = asyncio.get_running_loop()
         self._failed_at: dict[int, float] = {}
@@ -137,7 +141,7 @@ class Succession(Generic[ProviderT]):
         self._failed_at[place] = self._loop.time()
         if self._on_trouble is not None:
             heir = self.next()
-            fallback = name_of(self._providers[heir]) if heir is not None else None
+            fallback = name_of(self._providers[heir]) if heir is not None else self._behind
             self._on_trouble(provider, self._error.sentence, fallback)
 
     async def take(
@@ -152,7 +156,7 @@ class Succession(Generic[ProviderT]):
         while (place := self.next(but=tried)) is not None:
             tried.add(place)
             self._failed_at.pop(place, None)
-            is_last = self.next(but=tried) is None
+            is_last = self.next(but=tried) is None and self._behind is None
             seconds = LAST_SECONDS if is_last else TURN_SECONDS
             try:
                 with in_haste(not is_last):

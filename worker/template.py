@@ -27,9 +27,9 @@ from shared import control
 from shared.bootstrap import ReleaseSpec
 from shared.kernel import kernel_tasks, open_sockets, private_bytes
 from shared.messages import VERSION
-from worker import call_process, confinement, rehearsal
+from worker import call_process, confinement, direct, rehearsal, roles
 from worker.call_process import Mold
-from worker.release import ReleaseError, isolate, load
+from worker.release import LoadedRelease, ReleaseError, isolate, load
 
 _THREAD_GRACE_SECONDS = 0.5
 _BUSY = 500  # oom_score_adj: calls go before the gateway does
@@ -73,10 +73,19 @@ def _get_ready(unit: Unit, orders: socket.socket, lifeline: int, spec: ReleaseSp
             (imported - began) * 1000,
             (rehearsed - imported) * 1000,
             private_bytes(),
-            confinement.notes(abi),
+            [*confinement.notes(abi), *_notes(loaded)],
+            *loaded.direct(),
+            loaded.direct_agents(),
+            loaded.machines(),
         ),
     )
     return mold
+
+
+def _notes(loaded: LoadedRelease) -> list[str]:
+    """Return what an operator should know of the agents."""
+    agents = loaded.agents.values()
+    return [*roles.notes(agents), *direct.notes(agents)]
 
 
 def _be_fit_to_fork(orders: socket.socket) -> None:

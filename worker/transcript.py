@@ -8,10 +8,16 @@ from collections.abc import Callable
 
 from shared import messages
 from worker.history import History
+from worker.llm import Call, Sound
 from worker.turn import Turn
 from worker.turn_times import TurnTimes
 from worker.utterance import Utterance
 from worker.voip import VoIP
+
+MOST_TOLD = 4000
+"""Letters of a tool's arguments, and of what it returned, that the gateway is told."""
+
+_MOST_NAME = 100
 
 
 class Transcript:
@@ -28,14 +34,14 @@ class Transcript:
         self._tools: list[str] = []
         self._cut = False
         self._reply_ms: float | None = None
-        self._followed: dict[int, tuple[Utterance, int]] = {}
-        """Utterances to be written down, by the history's line, each with its turn."""
+        self._followed: dict[Utterance, tuple[int | None, int]] = {}
+        """Utterances to be written down: the history's line, if it has one, and the turn."""
 
     def caller(self, text: str) -> None:
         """The caller's turn is over. What it has cut stands before it."""
-        for key, (utterance, _) in list(self._followed.items()):
+        for utterance in list(self._followed):
             if utterance.ended.done():
-                self._ended(key)
+                self._ended(utterance)
         if text:
             self._call.tell(messages.Said("caller", text, self._heard_ms()))
 
@@ -47,17 +53,21 @@ class Transcript:
         else:
             self.history.heard(key, text)
 
-    def follow(self, key: int, utterance: Utterance) -> None:
-        """Write the agent's line ``key`` of the history down as soon as ``utterance`` has ended."""
-        self._followed[key] = utterance, self._number
-        utterance.ended.add_done_callback(lambda _: self._ended(key))
+    def follow(self, key: int | None, utterance: Utterance) -> None:
+        """Write the agent's line ``key`` of the history down as soon as ``utterance`` has ended.
 
-    def _ended(self, key: int) -> None:
-        if key not in self._followed:
+        ``None``: it is no line of the history, since no model is to take it for its own.
+        """
+        self._followed[utterance] = key, self._number
+        utterance.ended.add_done_callback(lambda _: self._ended(utterance))
+
+    def _ended(self, utterance: Utterance) -> None:
+        if utterance not in self._followed:
             return
-        utterance, turn = self._followed.pop(key)
+        key, turn = self._followed.pop(utterance)
         spoken = utterance.so_far()
-        self.history.heard(key, spoken.text)
+        if key is not None:
+            self.history.heard(key, spoken.text)
         reply_ms = None
         if turn == self._number:
             self._said += [spoken.text] if spoken.text else []
@@ -73,10 +83,17 @@ class Transcript:
         """A tool is called for the turn in progress."""
         self._tools.append(name)
 
-    def begin_turn(self, text: str) -> None:
-        """A turn is answered from here on."""
+    def ran(self, call: Call, outcome: str, text: str, seconds: float) -> None:
+        """A tool has run, or gave up: for the record, so far as that is of a length to be kept."""
+        name = _plain(call.name, _MOST_NAME)
+        arguments, text = _plain(call.arguments, MOST_TOLD), _plain(text, MOST_TOLD)
+        at_ms = self._heard_ms()
+        self._call.tell(messages.ToolRan(name, arguments, outcome, text, seconds, at_ms))
+
+    def begin_turn(self, text: str, sound: Sound | None = None) -> None:
+        """A turn is answered from here on; ``sound`` is for a model that hears."""
         self._number += 1
-        self._asked = self.history.caller(text) if text else None
+        self._asked = self.history.caller(text, sound) if text else None
         self._caller, self._said, self._tools = text, [], []
         self._cut, self._reply_ms = False, None
 
@@ -91,3 +108,8 @@ class Transcript:
             tuple(self._tools),
             self._reply_ms,
         )
+
+
+def _plain(text: str, most: int) -> str:
+    """Return what a model wrote as text that can be sent: it may hold half a surrogate pair."""
+    return text[:most].encode("utf-8", "replace").decode()

@@ -76,20 +76,31 @@ class TurnTaking:
         self._has_line = True
         self._took_floor = False
         """The caller has interrupted, and the turn that did is not over."""
+        self._caller_sounds = False
+        """Somebody else, who decides about turns, hears the caller speak."""
 
     def begin(self, *, silence: bool) -> None:
         """The stream is open; ``silence`` says whether it is minded."""
         self._duration = Duration(self._turns, self._now())
-        if not silence:
-            self._silence.forget()
         self.agent_changed()
-        self._settle()
+        self.minds(silence=silence)
+
+    def minds(self, *, silence: bool) -> None:
+        """Whether the silence is minded here, from now on."""
+        self._silence.mind(silence)
+        if self._duration is not None:
+            self._settle()
 
     def adopt(self, turns: Turns) -> None:
         """Take turns as another agent does from now on; the length of the call stays as it was."""
         self._turns = turns
         for machine in (self._listening, self._floor, self._keys, self._silence):
             machine.turns = turns
+
+    @property
+    def turn_began(self) -> float:
+        """When the caller's turn began that is in progress, or was the last; the call's clock."""
+        return self._listening.began
 
     def line(self, is_open: bool) -> None:
         """The stream is there, or is gone for a while: that silence is nobody's."""
@@ -112,6 +123,18 @@ class TurnTaking:
         now = self._now()
         self._listened(self._listening.hear(event, now), now)
         self._settle()
+
+    def caller_sounds(self, is_sounding: bool) -> None:
+        """A speech-to-speech model hears the caller speak, or stop: that is no silence.
+
+        Turns are the model's business then.
+        """
+        if self._closed:
+            return
+        self._caller_sounds = is_sounding
+        self._silence.caller()
+        if self._duration is not None:
+            self._settle()
 
     def key(self, key: str, *, awaited: bool = False) -> None:
         """The caller pressed a key: it stops an agent that may be stopped, and is collected.
@@ -162,7 +185,7 @@ class TurnTaking:
                 case caller.Began():
                     self._took_floor = False
                     self._decided(self._floor.take(decision, now))
-                case caller.Words(text) | caller.Ended(text):
+                case caller.Words(text) | caller.Ended(text, _, 0.0):
                     if text:
                         self._silence.caller()
                     self._decided(self._floor.take(decision, now, self._speaker.left_ms))
@@ -181,6 +204,8 @@ class TurnTaking:
                     self._host.give_up_reply()
                     self._speaker.commit()
                 case agent.Take(utterance):
+                    if utterance.text:
+                        self._silence.caller()
                     took_floor, self._took_floor = self._took_floor, False
                     self._host.take_turn(replace(utterance, took_floor=took_floor))
                 case agent.Overhear(text):
@@ -210,6 +235,7 @@ class TurnTaking:
     def _mind_silence(self) -> None:
         """A sound without a word is no end of the silence: it only has to be over first."""
         busy = not isinstance(self._agent, Silent) or bool(self._listening.text)
+        busy = busy or self._caller_sounds
         if busy or not self._has_line:
             self._silence.busy()
         elif self._listening.state is listening.State.QUIET and self._duration is not None:

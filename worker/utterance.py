@@ -107,3 +107,10 @@ class Utterance:
         text = self.speech.heard_text()
         is_cut = text != whole or not self.speech.text_complete
         return Spoken(text, is_cut, self.first_audio_at)
+
+
+async def whole(text: str | AsyncIterable[str]) -> str:
+    """Return all of a text that comes as a stream."""
+    if isinstance(text, str):
+        return text
+    return "".join([piece async for piece in text])

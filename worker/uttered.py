@@ -66,6 +66,14 @@ class Speech:
         if clause.strip():
             self._clauses.append(len(self.text.rstrip()))
 
+    def words(self, text: str) -> None:
+        """All text so far is ``text``: told by a service that speaks by itself."""
+        if text.startswith(self.text):
+            self.post(text[len(self.text) :])
+        else:
+            self.text, self._clauses = "", []
+            self.post(text)
+
     def time(self, timings: Sequence[Timing]) -> None:
         """Timings have come, in the order of the text."""
         for timing in timings:

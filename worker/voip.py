@@ -5,20 +5,24 @@ of the stream, so it is the one place that knows what the caller has heard.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
+
+import msgspec
 
 from shared import messages
 from shared.audio import SAMPLE_RATE
 from shared.playback import PlaybackClock
 from worker.call_info import CallInfo
-from worker.errors import CallOverError, RequestError
+from worker.errors import RequestError
+from worker.first_message import FirstMessage
+from worker.requests import Requests
 
 PLAY_BYTES = SAMPLE_RATE
 """Longer audio goes out in pieces of this size (1 s), each a message of the carrier's."""
 
-REQUEST_SECONDS = 15.0
-"""How long the gateway may take to answer a request; the carrier's REST has 10 s of it."""
+WARM_SECONDS = 400.0
+"""How long a warm transfer may take: the longest ring, all questions, and the way back."""
 
 LAST_WORDS_SECONDS = 3.0
 """How long beyond its own length the last speech may take before a hang-up stops waiting."""
@@ -62,13 +66,13 @@ class VoIP:
         self.streaming = False
         self.leaving = False
         """The call was hung up or transferred: the line is about to go, nothing more is heard."""
+        self.first_message = FirstMessage(info.first_message_s)
+        """What the operator's own service would have the agent say first."""
         self._line, self._now = line, clock
         self._network_ms = network_ms
         self._playback = PlaybackClock(network_ms)
         self._marks: dict[str, asyncio.Future[bool]] = {}
-        self._requests: dict[int, asyncio.Future[None]] = {}
-        self._number = 0
-        self._over: str | None = None
+        self._requests = Requests(line.send)
         self.farewell: Callable[[], Awaitable[None]] | None = None
         """Lets what is still to be said be said, before the line is left."""
 
@@ -112,7 +116,7 @@ class VoIP:
     @property
     def over(self) -> bool:
         """Whether the caller is gone for good."""
-        return self._over is not None
+        return self._requests.over is not None
 
     @property
     def sent(self) -> int:
@@ -142,7 +146,7 @@ class VoIP:
     async def hangup(self) -> None:
         """End the call once the last words were heard. Raises `RequestError`."""
         await self.last_words()
-        await self._request(messages.HangUp)
+        await self._requests.ask(messages.HangUp)
         self.leaving = True
 
     async def transfer(self, to: str) -> None:
@@ -152,33 +156,72 @@ class VoIP:
         is allowed. Raises `RequestError` when it is neither.
         """
         await self.last_words()
-        await self._request(messages.Transfer, to)
+        await self._requests.ask(messages.Transfer, to)
         self.leaving = True
+
+    async def transfer_warm(
+        self, to: str, summary: str, *, ring_s: int = 0, language: str = "en-US"
+    ) -> messages.WarmOutcome:
+        """Have ``to`` called, told ``summary`` and asked; return whether they take the call.
+
+        The caller hears music meanwhile, once the last words were heard. ``accepted``: they are
+        connected and the call is over for the agent. ``caller_left``: it is over, too. Otherwise
+        (``declined``, ``no_answer``, ``busy``, ``machine``, ``failed``) the caller is back on the
+        line, on a new stream. ``to`` is as for `transfer`; ``ring_s`` is how long the phone rings
+        (5-120 s; 0: as the operator has set). ``language`` is the summary's, a BCP 47 tag.
+        Raises `RequestError` when it cannot be tried; the caller has noticed nothing then.
+        """
+        await self.last_words()
+        answer = await self._requests.ask(
+            messages.TransferWarm, to, summary, ring_s, language, limit_s=WARM_SECONDS
+        )
+        outcome: messages.WarmOutcome = msgspec.convert(answer, messages.WarmOutcome)
+        self.leaving = outcome == "accepted"
+        return outcome
 
     async def send_digits(self, digits: str) -> None:
         """Press keys (``0-9 A-D * #``, ``w`` waits 0.5 s, ``W`` 1 s). Raises `RequestError`."""
         await self.last_words()
-        await self._request(messages.SendDigits, digits)
+        await self._requests.ask(messages.SendDigits, digits)
+
+    async def record(self, on: bool = True) -> None:
+        """Record the call ourselves from now on, or pause (card numbers, say) with ``on`` false.
+
+        What is said in a pause is silence in the recording. Raises `RequestError`.
+        """
+        await self._requests.ask(messages.Record, on)
 
     async def start_recording(self) -> None:
         """Start the carrier's recording, a channel a side. Raises `RequestError`."""
-        await self._request(messages.StartRecording)
+        await self._requests.ask(messages.StartRecording)
 
     async def stop_recording(self) -> None:
         """Stop the carrier's recording when one runs. Raises `RequestError`."""
-        await self._request(messages.StopRecording)
+        await self._requests.ask(messages.StopRecording)
 
     async def delete_recording(self) -> None:
         """Delete the last recording at the carrier. Raises `RequestError`."""
-        await self._request(messages.DeleteRecording)
+        await self._requests.ask(messages.DeleteRecording)
 
     async def start_transcription(self) -> None:
         """Start the carrier's own transcription of both sides. Raises `RequestError`."""
-        await self._request(messages.StartTranscription)
+        await self._requests.ask(messages.StartTranscription)
 
     async def stop_transcription(self) -> None:
         """Stop the carrier's transcription. Raises `RequestError`."""
-        await self._request(messages.StopTranscription)
+        await self._requests.ask(messages.StopTranscription)
+
+    async def emit(self, event: str, data: Mapping[str, Any] | None = None) -> None:
+        """Tell the operator's webhooks of an ``event`` (one word) with JSON-like ``data``.
+
+        It is durable when this returns: it will be told, whatever happens. Works until the process
+        ends, in `Agent.on_ended` as well. Raises `RequestError` for what cannot be told.
+        """
+        try:
+            body = msgspec.json.encode(dict(data or {}), enc_hook=str)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RequestError("event", f"the event's data is no JSON: {error}") from error
+        await self._requests.ask(messages.Emit, event, body, late=True)
 
     def log(self, event: str, level: str = "info", **fields: Any) -> None:
         """Write a line to the gateway's log. ``fields`` are JSON-like values."""
@@ -191,22 +234,6 @@ class VoIP:
     def tell(self, command: messages.Command) -> None:
         """Send a command that has no answer."""
         self._line.send(messages.encode(command))
-
-    async def _request(self, kind: Callable[..., messages.Request], *args: str) -> None:
-        if self._over is not None:
-            raise CallOverError(self._over)
-        self._number += 1
-        number = self._number
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._requests[number] = future
-        self._line.send(messages.encode(kind(number, *args)))
-        try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                await future
-        except TimeoutError:
-            raise RequestError("timeout", f"no answer within {REQUEST_SECONDS:.0f} s") from None
-        finally:
-            del self._requests[number]
 
     # What the gateway says -----------------------------------------------------------------
 
@@ -224,9 +251,13 @@ class VoIP:
             case messages.MarkPlayed(name):
                 self._mark_played(name)
             case messages.Reply(request):
-                self._settle(request, None)
+                self._requests.answered(request)
+            case messages.WarmTransferred(request, _, outcome):
+                self._requests.answered(request, outcome)
             case messages.Failure(request, code, sentence):
-                self._settle(request, RequestError(code, sentence))
+                self._requests.refused(request, RequestError(code, sentence))
+            case messages.FirstMessage(text):
+                self.first_message.arrived(text)
             case messages.CallEnded(reason):
                 self._end(reason)
 
@@ -242,19 +273,7 @@ class VoIP:
             if not future.done():
                 future.set_result(False)
 
-    def _settle(self, request: int, error: RequestError | None) -> None:
-        future = self._requests.get(request)
-        if future is None or future.done():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
     def _end(self, reason: str) -> None:
-        self._over = reason
         self.streaming = False
         self._forget_marks()
-        for future in self._requests.values():
-            if not future.done():
-                future.set_exception(CallOverError(reason))
+        self._requests.end(reason)

@@ -17,7 +17,7 @@ from shared.speech.espeak import EspeakVoice
 from shared.speech.grammar import read_grammar
 from tests.shared.speech.line import over_the_line
 from worker import Agent, Message, RequestError, VoIP
-from worker.agent import Conversation
+from worker.abilities import Conversation
 from worker.fallback import fallback_of
 from worker.providers import PocketSphinx
 from worker.stt import EndOfTurn, Hearing

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 from shared import messages
@@ -7,6 +8,7 @@ from worker.agent import Agent
 from worker.call_info import CallInfo
 from worker.crew import Crew
 from worker.ears import Ears
+from worker.errors import ProviderError
 from worker.stt import Hearing as Heard
 from worker.voip import VoIP
 
@@ -31,6 +33,12 @@ class Call:
 
     mind: Any = None
     speaker: Any = None
+    office: Any = None
+    manners: Any = None
+    duplex: Any = SimpleNamespace(session=None)
+    history: Any = None
+    is_open = True
+    has_cascade = True
 
     def __init__(self, agent: Agent) -> None:
         self.wire = Wire()
@@ -41,6 +49,27 @@ class Call:
 
     def served(self, provider: Any) -> Any:
         return provider
+
+    def served_models(self, models: Any) -> Any:
+        return models
+
+    async def set_stt(self, stt: Any) -> None:
+        await self.crew.set_stt(stt)
+
+    async def set_llm(self, llm: Any) -> None:
+        await self.crew.set_llm(llm)
+
+    async def set_tts(self, tts: Any) -> None:
+        await self.crew.set_tts(tts)
+
+    async def say(self, text: Any, interruptible: bool) -> str:
+        return str(text)
+
+    def served_anew(self) -> None:
+        """Nothing depends on it here."""
+
+    async def without_model(self, error: ProviderError) -> None:
+        raise error
 
     def heard(self, event: Heard) -> None:
         """Nothing is heard here."""

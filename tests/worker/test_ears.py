@@ -4,8 +4,9 @@ import pytest
 
 from tests.worker.playbook import Ears as Hearing
 from worker import stt
-from worker.ears import EARLY_BYTES, Ears
+from worker.ears import Ears
 from worker.errors import ProviderError
+from worker.kept_audio import MOST_BYTES as EARLY_BYTES
 from worker.stt import EndOfTurn, SpeechStarted, SpeechStopped
 
 

@@ -35,7 +35,7 @@ async def test_keys_that_nobody_waits_for_are_answered_by_the_model_like_a_turn(
     model = Model([Wait(0.3), "Table four."])
     play = await (Live(clerk(model)) >> STREAM)
     await _pressed(play, "12#")
-    assert play.session.conversation.replying
+    assert play.session.conversation.host.replying
     await (play >> After(3))
     assert model.told() == ["user (The caller pressed the keys 12.)"]
     assert play.said("agent") == ["Table four."]

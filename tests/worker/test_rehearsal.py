@@ -6,6 +6,9 @@ from tests.worker.playbook import Ears, Voice
 from worker.agent import Agent
 from worker.message import Message
 from worker.rehearsal import rehearse
+from worker.stand_ins import EchoSpeech
+from worker.tools import tool
+from worker.turn import Turn
 
 
 def _problem(error: BaseException) -> BaseException:
@@ -98,3 +101,23 @@ def test_no_event_loop_is_left_behind() -> None:
     rehearse([type("Plain", (Agent,), {})], "r1")
     with pytest.raises(RuntimeError):
         asyncio.get_running_loop()
+
+
+def test_a_model_of_speech_is_stood_in_for_and_its_tools_are_not_run() -> None:
+    seen = list[str]()
+
+    class Talker(Agent):
+        speech = EchoSpeech()
+        greeting = "Good evening, this is the Bella Vista, and who are you if I may ask?"
+
+        async def on_turn(self, turn: Turn) -> None:
+            seen.append(turn.agent)
+
+        @tool
+        def book(self) -> str:
+            """Book."""
+            seen.append("booked")
+            return "ok"
+
+    rehearse([Talker], "r1")
+    assert seen == ["hello"]

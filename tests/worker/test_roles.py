@@ -5,7 +5,10 @@ import pytest
 from tests.worker.conversing import clerk
 from tests.worker.playbook import Voice
 from tests.worker.scripted_llm import Model
-from worker.roles import prepare, toolbox, voice_of, with_colleagues
+from tests.worker.scripted_speech import Speech
+from worker.agent import Agent
+from worker.message import Message
+from worker.roles import has_cascade, notes, prepare, toolbox, voice_of, with_colleagues
 from worker.stages import MOVE, Stage, StagesError
 from worker.tools import tool
 from worker.tools.declare import ToolDeclarationError
@@ -81,3 +84,34 @@ def test_a_stage_has_all_tools_unless_it_names_some() -> None:
         [],
     ]
     assert voice_of(agent, "a") is agent.tts
+
+
+@pytest.mark.parametrize(
+    ("missing", "is_noted"),
+    [
+        ({}, False),
+        ({"stt": None}, True),
+        ({"tts": None}, True),
+        ({"llm": None}, True),
+        ({"llm": None, "stt": None}, False),
+        ({"tts": None, "stt": None}, False),
+        ({"stt": None, "llm": None, "tts": None}, False),
+    ],
+)
+def test_half_a_cascade_behind_a_speech_model_is_noted(
+    missing: dict[str, None], is_noted: bool
+) -> None:
+    """An llm alone is for talking in text, a tts alone for lines in a voice of one's own."""
+    agent = type("Clerk", (clerk(Model("x")),), {"speech": Speech(), **missing})
+    assert has_cascade(agent) == (not missing)
+    why = "a cascade is stt, llm and tts, and one of them is missing"
+    noted = [f"Clerk: nobody takes over from its speech: {why}"]
+    assert notes([agent, clerk(None)]) == (noted if is_noted else [])
+
+
+def test_an_agent_that_answers_by_itself_needs_no_model_to_take_over() -> None:
+    async def inference(self: Agent, message: Message[str]) -> None:
+        await self.say(message.data)
+
+    assert has_cascade(clerk(None, speech=Speech(), inference=inference))
+    assert not has_cascade(clerk(None, speech=Speech()))

@@ -519,6 +519,25 @@ async def test_an_agent_whose_turn_meets_the_end_of_the_call_sees_it_as_such() -
 
 
 @virtual_time
+async def test_an_agent_hears_of_a_transfer_that_the_operator_has_ordered() -> None:
+    heard = list[tuple[str, str]]()
+
+    async def on_warm_transfer(self: Agent, to: str, outcome: str) -> None:
+        heard.append((to, outcome))
+
+    play = Playbook(_agent(on_warm_transfer=on_warm_transfer))
+    await (
+        play
+        >> STREAM
+        >> messages.WarmTransferred(0, "manager", "busy")
+        >> messages.WarmTransferred(7, "sales", "busy")
+        >> OVER
+    )
+    await play.living
+    assert heard == [("manager", "busy")]
+
+
+@virtual_time
 async def test_what_was_said_before_the_caller_hung_up_is_still_acted_on() -> None:
     done: list[str] = []
 

@@ -4,13 +4,20 @@ from uuid import UUID, uuid4
 
 from shared.audio import ms_of_bytes, silence
 from tests.shared.speech.line import tone
-from worker.llm import LLM, Prompt, Said, Text, Usage
+from worker import speech
+from worker.llm import LLM, Brief, Prompt, Said, Text, Usage
 from worker.message import Message
-from worker.stand_ins import WORD_MS, CannedLLM, EnergySTT, ToneTTS
+from worker.speech import SpeechModel
+from worker.stand_ins import WORD_MS, CannedLLM, EchoSpeech, EnergySTT, ToneTTS
 from worker.stt import STT, EndOfTurn, Hearing, Partial, SpeechStarted
 from worker.tts import TTS, Timing
 
-STAND_INS: tuple[STT, TTS, LLM] = (EnergySTT(), ToneTTS(), CannedLLM())
+STAND_INS: tuple[STT, TTS, LLM, SpeechModel] = (
+    EnergySTT(),
+    ToneTTS(),
+    CannedLLM(),
+    EchoSpeech(),
+)
 """Each of them keeps its contract: the types say so."""
 
 
@@ -117,4 +124,37 @@ async def test_the_model_says_its_sentence_and_what_it_cost() -> None:
     answers = [answer async for answer in session.reply(Prompt((Said("user", "hello"),)))]
     assert "".join(it.delta for it in answers if isinstance(it, Text)).strip() == "Of course."
     assert isinstance(answers[-1], Usage)
+    await session.aclose()
+
+
+async def test_a_model_of_speech_is_stood_in_for_the_whole_way() -> None:
+    told: list[object] = []
+
+    class Listener:
+        def audio(self, utterance: str, audio: bytes) -> None:
+            told.append((utterance, len(audio) > 0))
+
+        def happened(self, event: speech.Event) -> None:
+            told.append(type(event))
+
+        def known_as(self, conversation_id: str) -> None: ...
+
+        def failed(self, error: Exception) -> None: ...
+
+    model = EchoSpeech()
+    model.prepare()
+    assert model.stand_in() is model
+    opening = speech.Opening(Brief("", ()), greeting="Good evening.")
+    session = await model.connect(opening, Listener())
+    greeting = [speech.AgentWords, ("utterance 1", True), speech.AgentDone]
+    assert told == greeting
+    told.clear()
+    session.post(silence(500) + tone(600, 300, -20) + silence(1500))
+    assert told[:3] == [speech.CallerStarted, speech.CallerStopped, speech.CallerTurn]
+    assert told[3:] == [
+        speech.CallerSaid,
+        speech.AgentWords,
+        ("utterance 3", True),
+        speech.AgentDone,
+    ]
     await session.aclose()

@@ -10,7 +10,8 @@ from tests.virtual_time import settled, virtual_time
 from tests.worker.playbook import OVER, SID, STREAM, Audio, Wire
 from worker.call_info import CallInfo
 from worker.errors import CallError, CallOverError, RequestError
-from worker.voip import LAST_WORDS_SECONDS, PLAY_BYTES, REQUEST_SECONDS, VoIP
+from worker.requests import REQUEST_SECONDS
+from worker.voip import LAST_WORDS_SECONDS, PLAY_BYTES, VoIP
 
 SECOND = b"\x55" * 8000
 
@@ -200,6 +201,34 @@ def test_a_request_during_which_the_call_ends_says_so(
         assert wire.items == [frame]
 
     case()
+
+
+@virtual_time
+async def test_a_warm_transfer_is_answered_by_how_it_went() -> None:
+    call, wire = _line()
+    asking = asyncio.ensure_future(
+        call.transfer_warm("manager", "Ada calls.", ring_s=20, language="de-DE")
+    )
+    await settled()
+    assert wire.items == [messages.TransferWarm(1, "manager", "Ada calls.", 20, "de-DE")]
+    await asyncio.sleep(10 * REQUEST_SECONDS)
+    call.deliver(messages.StreamStopped("on hold"))
+    call.deliver(messages.StreamStarted("MZ2", {}))
+    call.deliver(messages.WarmTransferred(1, "manager", "busy"))
+    assert await asking == "busy"
+    assert not call.leaving
+    assert call.streaming
+
+
+@virtual_time
+async def test_after_a_warm_transfer_that_was_accepted_nothing_more_is_said() -> None:
+    call, _ = _line()
+    asking = asyncio.ensure_future(call.transfer_warm("manager", "Ada calls."))
+    await settled()
+    call.deliver(messages.WarmTransferred(1, "manager", "accepted"))
+    call.deliver(OVER)
+    assert await asking == "accepted"
+    assert call.leaving
 
 
 @virtual_time

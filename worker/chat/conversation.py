@@ -40,7 +40,8 @@ class UnsaidError(Exception):
 
 async def converse(agent: type[Agent], options: Options, screen: Screen) -> None:
     """Let the caller talk with the agent. Raises what the agent's code raises."""
-    thinks = any(each.llm is not None for each in with_colleagues(agent))
+    family = with_colleagues(agent)
+    thinks = any(it.llm is not None or it.speech is not None for it in family)
     talk = Talk(
         agent,
         llm=OfflineLLM() if options.offline and thinks else None,

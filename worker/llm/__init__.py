@@ -7,7 +7,7 @@ What is said to the model is a `Prompt` of immutable items; what it answers is a
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,29 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """A turn of the caller as it sounded: ``audio``, μ-law 8 kHz.
+
+    ``noted`` is what the ears have written down of it; what a line's text says beyond that is
+    somebody else's, who wants the model to read it, too.
+    """
+
+    audio: bytes = field(repr=False)
+    noted: str
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """A line of the conversation: instructions (``system``), the caller's or the agent's words.
 
-    An agent's line may end with ``calls``; each is answered by a `Returned` that follows.
+    An agent's line may end with ``calls``; each is answered by a `Returned` that follows. The
+    caller's may have a ``sound``, if the agent's model hears (`HearsAudio`).
     """
 
     role: Literal["system", "user", "assistant"]
     text: str
     calls: tuple[Call, ...] = ()
+    sound: Sound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +135,16 @@ class LLM(Protocol):
 
     def stand_in(self) -> "LLM":
         """Return what a rehearsal uses instead."""
+
+
+@runtime_checkable
+class HearsAudio(Protocol):
+    """A model that hears the caller: lines of the conversation come with their `Sound`."""
+
+    hears_audio: bool
+
+
+def hears_audio(llm: object) -> bool:
+    """Tell whether a provider, or one of several, is a model that hears."""
+    several = llm if isinstance(llm, list | tuple) else (llm,)
+    return any(isinstance(each, HearsAudio) and each.hears_audio for each in several)

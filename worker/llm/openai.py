@@ -11,7 +11,7 @@ request leaves, more with every line, and 0.1 ms a chunk, all on the caller's ti
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,16 +19,11 @@ from urllib.parse import urlsplit
 from worker import openai_client
 from worker.errors import ProviderError
 from worker.llm import LLM, Answer, LLMSession, Prompt
+from worker.llm.openai_chat import Chat
 from worker.llm.openai_request import body
-from worker.llm.openai_stream import Stream
-from worker.openai_client import within
 
 if TYPE_CHECKING:
-    import httpx2
     from openai import AsyncOpenAI
-
-_DRAIN_SECONDS = 0.1
-"""For the end of an answer's body, after which its connection can be used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +117,10 @@ class _Line:
     """One call's line to the model."""
 
     def __init__(self, settings: OpenAI, client: "AsyncOpenAI") -> None:
-        self._settings, self._client = settings, client
+        self._settings = settings
         self._warmth = openai_client.Warmth(client, settings.warm_s)
+        renew = self._warmth.renew if settings.warm else None
+        self._chat = Chat(client, settings.stall_s, renew)
         self._fields = settings.fields(str(client.base_url))
         self._loop = asyncio.get_running_loop()
 
@@ -135,7 +132,7 @@ class _Line:
         while True:
             given = False
             try:
-                async with contextlib.aclosing(self._attempt(request, deadline)) as answers:
+                async with contextlib.aclosing(self._chat.ask(request, deadline)) as answers:
                     async for answer in answers:
                         given = True
                         yield answer
@@ -148,43 +145,6 @@ class _Line:
                 return
             await asyncio.sleep(pause)
 
-    async def _attempt(
-        self, request: dict[str, Any], deadline: float
-    ) -> AsyncGenerator[Answer, None]:
-        """Ask once. Raises `ProviderError`."""
-        response: httpx2.Response | None = None
-        stream = Stream()
-        try:
-            response = await within(
-                deadline, openai_client.opened(self._client, "/chat/completions", request)
-            )
-            async with contextlib.aclosing(response.aiter_bytes()) as chunks:
-                while not stream.done:
-                    received = await within(deadline, anext(chunks, None))
-                    answers = stream.feed(received) if received is not None else stream.rest()
-                    if answers:
-                        deadline = self._loop.time() + self._settings.stall_s
-                    for answer in answers:
-                        yield answer
-                await _drain(chunks)
-        except (GeneratorExit, asyncio.CancelledError):
-            raise
-        except Exception as error:
-            raise openai_client.fault(error) from error
-        finally:
-            if response is not None:
-                await response.aclose()
-                if not stream.done and self._settings.warm:
-                    self._warmth.renew()
-
     async def aclose(self) -> None:
         """Close all connections, that of an answer in progress too."""
         await self._warmth.aclose()
-
-
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read to the end of the body; a server that does not end it loses the connection."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in chunks:
-                pass

@@ -5,6 +5,7 @@ one result for each; a request in which one is missing is refused (400), and so 
 of tools.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from worker.llm import Call, Item, Prompt, Returned, Said, ToolSpec
@@ -13,14 +14,23 @@ NO_RESULT = "There is no result: the call was interrupted."
 """What the model reads of a call that was never answered."""
 
 
-def messages(items: tuple[Item, ...]) -> list[dict[str, Any]]:
-    """Return the conversation as the wire has it: results right after their calls, every one."""
+def _text(said: Said) -> object:
+    return said.text
+
+
+def messages(
+    items: tuple[Item, ...], content: Callable[[Said], object] = _text
+) -> list[dict[str, Any]]:
+    """Return the conversation as the wire has it: results right after their calls, every one.
+
+    ``content`` says what a line consists of.
+    """
     results = {item.call_id: item.text for item in items if isinstance(item, Returned)}
     lines: list[dict[str, Any]] = []
     for item in items:
         if not isinstance(item, Said) or not (item.text or item.calls):
             continue
-        line: dict[str, Any] = {"role": item.role, "content": item.text}
+        line: dict[str, Any] = {"role": item.role, "content": content(item)}
         lines.append(line)
         if item.calls:
             line["tool_calls"] = [_call(call) for call in item.calls]
@@ -53,9 +63,11 @@ def tools(specs: tuple[ToolSpec, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def body(prompt: Prompt, settings: dict[str, Any]) -> dict[str, Any]:
+def body(
+    prompt: Prompt, settings: dict[str, Any], content: Callable[[Said], object] = _text
+) -> dict[str, Any]:
     """Return a whole request that streams; ``settings`` are put over everything else."""
-    request: dict[str, Any] = {"messages": messages(prompt.items), "stream": True}
+    request: dict[str, Any] = {"messages": messages(prompt.items, content), "stream": True}
     if prompt.tools:
         request["tools"] = tools(prompt.tools)
     return request | settings

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from worker.errors import ProviderLostError
 from worker.llm import Answer, Call, Text, Usage
-from worker.openai_client import NAME, stream_fault
+from worker.openai_client import OPENAI, Service, stream_fault
 
 MOST_LINE_BYTES = 1 << 20
 """A longer event is no answer to a caller."""
@@ -122,7 +122,8 @@ class Calls:
 class Stream:
     """Reads one answer. ``feed`` it what comes, then ask for the ``rest``."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: Service = OPENAI) -> None:
+        self._service = service
         self._buffer = bytearray()
         self._data: list[bytes] = []
         self._calls = Calls()
@@ -140,7 +141,7 @@ class Stream:
         self._buffer += received
         *lines, rest = self._buffer.split(b"\n")
         if len(rest) > MOST_LINE_BYTES or sum(map(len, self._data)) > MOST_LINE_BYTES:
-            raise ProviderLostError(NAME, "sent an event without end")
+            raise ProviderLostError(self._service.name, "sent an event without end")
         self._buffer = rest
         for line in lines:
             self._line(bytes(line.removesuffix(b"\r")), answers)
@@ -151,7 +152,8 @@ class Stream:
         answers = self.feed(b"\n\n")
         if not self.done:
             if not self._finished:
-                raise ProviderLostError(NAME, "ended in the middle of the answer")
+                sentence = "ended in the middle of the answer"
+                raise ProviderLostError(self._service.name, sentence)
             self._end(answers)
         return answers
 
@@ -176,10 +178,11 @@ class Stream:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             # Its message may quote the text, so it is not kept as the cause.
             what = type(error).__name__
-            raise ProviderLostError(NAME, f"sent what is no answer: {what}") from None
+            sentence = f"sent what is no answer: {what}"
+            raise ProviderLostError(self._service.name, sentence) from None
         if chunk.error is not None or chunk.object == "error":
             error_ = chunk.error if isinstance(chunk.error, _Error) else _Error(chunk.code)
-            raise stream_fault(error_.code, error_.type)
+            raise stream_fault(error_.code, error_.type, self._service)
         if chunk.usage is not None:
             self._usage = _usage(chunk.usage)
         for choice in chunk.choices or ():

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from worker.llm import Brief, Call, Item
+from worker.llm import Brief, Call, Item, Returned, Said
 from worker.tts import Timing
 
 __all__ = ["Brief", "Call", "Item", "Timing"]
@@ -49,7 +49,8 @@ class Opening:
 
     ``greeting`` is what the model says first, word for word; empty: it waits for the caller,
     unless its settings say otherwise. ``items`` is what was said before, in this call: a session
-    that takes over goes on from there and does not greet.
+    that takes over goes on from there and does not greet; if the last of them is the caller's (or
+    a tool's answer), it answers that.
     """
 
     brief: Brief
@@ -60,6 +61,12 @@ class Opening:
     """What a service that minds silence itself is told; one that cannot leaves it to the call."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """``call_sid``, ``from``, ``to``, ``direction``."""
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the last of what was said is to be answered: the caller's, or a tool's answer."""
+        last = self.items[-1] if self.items else None
+        return isinstance(last, Returned) or (isinstance(last, Said) and last.role == "user")
 
 
 # What a session tells --------------------------------------------------------------------------
@@ -186,6 +193,10 @@ class SpeechSession(Protocol):
     @property
     def corrects(self) -> bool:
         """Whether an `AgentCorrected` will follow when an utterance was cut."""
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether it says nothing while a tool runs, whatever it is asked to say."""
 
     def post(self, audio: bytes) -> None:
         """Take the caller's audio, μ-law 8 kHz mono, in order; never blocks for the network.

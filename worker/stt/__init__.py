@@ -62,10 +62,12 @@ class EndOfTurn:
     """The turn has ended. ``text`` is all of it, empty when speech was heard and no word of it.
 
     ``at_ms`` is where in the audio posted to the session the last word ended, if that is known.
+    ``sound_ms``: from ears that know no words, how long somebody spoke; the text is empty then.
     """
 
     text: str
     at_ms: float | None = None
+    sound_ms: float = 0.0
 
 
 Hearing = SpeechStarted | SpeechStopped | Partial | EagerEnd | TurnResumed | EndOfTurn

@@ -195,7 +195,7 @@ class _Hearing:
             case Partial(text) | EagerEnd(text):
                 event = replace(event, text=turn.understood(text))
             case EndOfTurn(text, at_ms):
-                event = EndOfTurn(turn.understood(text), at_ms)
+                event = replace(event, text=turn.understood(text))
                 self._forget(self._posted if at_ms is None else bytes_of_ms(at_ms))
         self._listener.heard(event)
 

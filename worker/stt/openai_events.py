@@ -1,10 +1,9 @@
 """The wire of a realtime transcription session, GA shape: what is sent, and what is read of it.
 
-Source: OpenAI's reference of realtime client and server events. Audio is base64 in JSON. Events
+Source: OpenAI's reference of realtime client and server events. Events
 that are not listed here, and fields of others that do not fit, are nobody's business.
 """
 
-import base64
 from typing import Any
 
 import msgspec
@@ -12,10 +11,10 @@ from msgspec import Struct
 
 from worker.errors import ProviderLostError
 from worker.openai_client import NAME
+from worker.openai_socket import Fault
 
 COMMIT = '{"type":"input_audio_buffer.commit"}'
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
-SESSION_EXPIRED = "session_expired"
 
 UPDATED = "session.updated"
 ERROR = "error"
@@ -28,14 +27,6 @@ COMPLETED = f"{_TRANSCRIPTION}.completed"
 FAILED = f"{_TRANSCRIPTION}.failed"
 
 
-class Fault(Struct):
-    """Why something was refused. Its ``message`` may quote the caller and is not read."""
-
-    code: str | None = None
-    type: str | None = None
-    param: str | None = None
-
-
 class Event(Struct):
     """A server event; times are ms of the audio appended on this connection."""
 
@@ -44,10 +35,6 @@ class Event(Struct):
     delta: str = ""
     transcript: str = ""
     audio_end_ms: float | None = None
-    error: Fault | None = None
-
-
-class _Refusal(Struct):
     error: Fault | None = None
 
 
@@ -62,20 +49,6 @@ def read(text: str | bytes) -> Event | None:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ProviderLostError(NAME, "sent what is no event") from None
-
-
-def read_refusal(body: bytes) -> Fault:
-    """Return what the body of a refused handshake says, nothing for one that says nothing."""
-    try:
-        return msgspec.json.decode(body, type=_Refusal).error or Fault()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Fault()
-
-
-def append(audio: bytes) -> bytes:
-    """Return the event that appends audio, as the bytes of a text frame."""
-    encoded = base64.b64encode(audio)
-    return b'{"type":"input_audio_buffer.append","audio":"' + encoded + b'"}'
 
 
 def session_update(

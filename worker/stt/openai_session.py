@@ -17,15 +17,15 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import InvalidStatus
 
 from shared.audio import FRAME_BYTES, FRAME_MS, Resampler, level_dbfs, ulaw_to_pcm16
 from shared.speech.endpointing import Endpointing, SpeechEnded, SpeechStarted
-from worker import openai_client
-from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
+from worker import openai_client, openai_socket
+from worker.errors import ProviderLostError, ProviderRefusedError
 from worker.link import Link
-from worker.openai_client import KEY, NAME
-from worker.sockets import socket_fault, status_fault, websocket
+from worker.openai_client import NAME
+from worker.openai_socket import Fault
+from worker.sockets import websocket
 from worker.stt import Hearing, STTListener
 from worker.stt import openai_events as wire
 from worker.stt.openai_tape import BATCH_MS, Commit, Tape
@@ -60,7 +60,12 @@ class Ears:
         self._failures = 0
         self._is_closed = False
         self._link = Link(
-            NAME, self._opening, self._serve, _fault, listener.failed, lambda _: self._lost()
+            NAME,
+            self._opening,
+            self._serve,
+            openai_socket.fault,
+            listener.failed,
+            lambda _: self._lost(),
         )
 
     @property
@@ -118,12 +123,11 @@ class Ears:
     @contextlib.asynccontextmanager
     async def _opening(self) -> AsyncIterator[ClientConnection]:
         url = f"{self._account.websocket_url}/realtime?intent=transcription"
-        headers = {"Authorization": f"Bearer {self._account.key}"}
-        async with websocket(url, headers) as socket:
+        async with websocket(url, openai_socket.headers(self._account)) as socket:
             await socket.send(self._settings.update(), text=True)
             while (event := wire.read(await socket.recv())) is None or event.type != wire.UPDATED:
                 if event is not None and event.type == wire.ERROR:
-                    raise _setup_fault(event.error or wire.Fault())
+                    raise openai_socket.setup_fault(event.error or Fault())
             yield socket
 
     async def _serve(self, socket: ClientConnection) -> None:
@@ -150,7 +154,7 @@ class Ears:
                     await socket.send(wire.COMMIT)
                     continue
                 audio = resampler.feed(ulaw_to_pcm16(piece)) if is_pcm else piece
-                await socket.send(wire.append(audio), text=True)
+                await socket.send(openai_socket.append(audio), text=True)
         await socket.close()
 
     def _is_to_be_renewed(self) -> bool:
@@ -183,9 +187,9 @@ class Ears:
                 self._answered(item, event.transcript)
             case wire.FAILED:
                 self._answered(item, "")
-                self._failed(event.error or wire.Fault())
+                self._failed(event.error or Fault())
             case wire.ERROR:
-                self._error(event.error or wire.Fault())
+                self._error(event.error or Fault())
 
     def _stop_ms(self, item: str, audio_end_ms: float | None) -> float | None:
         """Return where speech ended in what was posted; the quiet that told it is not speech."""
@@ -201,7 +205,7 @@ class Ears:
         self._tape.answered(item)
         self._hear(self._turns.answered(item, text))
 
-    def _failed(self, fault: wire.Fault) -> None:
+    def _failed(self, fault: Fault) -> None:
         """An item could not be transcribed: its words are lost, the session is not, at first."""
         self._failures += 1
         error = openai_client.stream_fault(fault.code, fault.type)
@@ -211,12 +215,12 @@ class Ears:
             what = fault.code or fault.type or "an error"
             raise ProviderRefusedError(NAME, f"transcribes nothing any more: {what}")
 
-    def _error(self, fault: wire.Fault) -> None:
+    def _error(self, fault: Fault) -> None:
         """Most errors are recoverable, and the session stays open."""
         if fault.code == wire.COMMIT_EMPTY:
             self._tape.refused()
             self._hear(self._turns.refused())
-        elif fault.code == wire.SESSION_EXPIRED:
+        elif fault.code == openai_socket.SESSION_EXPIRED:
             raise ProviderLostError(NAME, "the session was too long: session_expired")
         else:
             error = openai_client.stream_fault(fault.code, fault.type)
@@ -266,20 +270,3 @@ class _Gate:
             if event is not None:
                 events.append(event)
         return events
-
-
-def _fault(error: BaseException) -> ProviderError:
-    if isinstance(error, InvalidStatus):  # its body quotes the key
-        refused = wire.read_refusal(bytes(error.response.body or b""))
-        words = refused.code or refused.type or ""
-        retry_after = error.response.headers.get("Retry-After")
-        return status_fault(NAME, KEY, error.response.status_code, words, retry_after)
-    return socket_fault(NAME, KEY, error)
-
-
-def _setup_fault(fault: wire.Fault) -> ProviderError:
-    """Return the error for a session that could not be set up."""
-    if fault.type == "server_error":
-        return ProviderLostError(NAME, f"is in trouble: {fault.code or fault.type}")
-    words = ", ".join(word for word in (fault.code or fault.type, fault.param) if word)
-    return ProviderRefusedError(NAME, f"a setting of the session is wrong: {words}")

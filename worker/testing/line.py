@@ -6,7 +6,7 @@ pass: a conversation takes no time, and a silence of a minute takes none either.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 
 from shared import messages
 from shared.audio import SAMPLE_RATE
@@ -43,6 +43,7 @@ class TextLine:
 
     ``deliver`` takes events for the call, ``told`` hears what happens, ``passed`` is called
     whenever time has passed. Callers can be transferred to ``destinations``; ``None``: to any.
+    Of those who are asked first, ``humans`` says what they answer; others take the call.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class TextLine:
         clock: CallClock,
         told: Callable[[Happening], None],
         destinations: Container[str] | None,
+        humans: Mapping[str, messages.WarmOutcome] | None = None,
     ) -> None:
         self._clock, self._told, self._destinations = clock, told, destinations
+        self._humans = humans or {}
         self._loop = asyncio.get_running_loop()
         self._unplayed = b""
         self._sent = 0
@@ -123,6 +126,8 @@ class TextLine:
                 self._end(HungUp(), "the agent hung up")
             case messages.Transfer(request, to):
                 self._transfer(request, to)
+            case messages.TransferWarm(request, to):
+                self._ask(request, to)
             case messages.SendDigits(request, digits):
                 self._told(DigitsSent(digits))
                 self.deliver(messages.Reply(request))
@@ -130,12 +135,30 @@ class TextLine:
                 self.deliver(messages.Reply(command.request))
 
     def _transfer(self, request: int, to: str) -> None:
-        if self._destinations is not None and to not in self._destinations:
-            sentence = f"there is no destination {to!r}"
-            self.deliver(messages.Failure(request, "destination", sentence))
+        if self._may_go(request, to):
+            self.deliver(messages.Reply(request))
+            self._end(Transferred(to), f"transferred to {to}")
+
+    def _ask(self, request: int, to: str) -> None:
+        """Put the caller on hold, and do as the human answers."""
+        if not self._may_go(request, to):
             return
-        self.deliver(messages.Reply(request))
-        self._end(Transferred(to), f"transferred to {to}")
+        outcome = self._humans.get(to, "accepted")
+        self.deliver(messages.StreamStopped("on hold"))
+        if outcome not in {"accepted", "caller_left"}:
+            self.deliver(messages.StreamStarted("MZ" + "8" * 32, {}))
+        self.deliver(messages.WarmTransferred(request, to, outcome))
+        if outcome == "accepted":
+            self._end(Transferred(to), f"transferred to {to}")
+        elif outcome == "caller_left":
+            self.deliver(messages.CallEnded("the caller hung up", _END_SECONDS))
+
+    def _may_go(self, request: int, to: str) -> bool:
+        if self._destinations is None or to in self._destinations:
+            return True
+        sentence = f"there is no destination {to!r}"
+        self.deliver(messages.Failure(request, "destination", sentence))
+        return False
 
     def _end(self, happening: Happening, reason: str) -> None:
         self._told(happening)

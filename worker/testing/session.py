@@ -17,22 +17,26 @@ from worker.mind import Mind
 from worker.session import Session
 from worker.stt import STT
 from worker.testing.happenings import Happening, ToolCalled, ToolReturned
+from worker.testing.in_text import in_text
 from worker.testing.text_speech import TextSTT, TextTTS
 from worker.tts import TTS
 from worker.voip import VoIP
 
 
 class TextConversation(Conversation):
-    """Hears and speaks in text, whatever providers are asked for."""
+    """Hears and speaks in text, whatever providers are asked for.
+
+    A speech-to-speech model cannot take part: a model of text thinks in its place.
+    """
 
     has_begun = False
     """The stream is open, and ears, mind and voice are there."""
 
+    model: LLM | None = None
+    """Thinks in place of those that are named, if there is one."""
+
     answering = 0
     """How many answers of the model are under way: to turns, and to keys."""
-
-    async def _find_voice(self, tts: TTS | Sequence[TTS]) -> None:
-        await super()._find_voice(TextTTS())
 
     async def set_stt(self, stt: STT | Sequence[STT]) -> None:
         """Hear what is typed."""
@@ -41,6 +45,10 @@ class TextConversation(Conversation):
     async def set_tts(self, tts: TTS | Sequence[TTS]) -> None:
         """Speak what can be read."""
         await super().set_tts(TextTTS())
+
+    async def hand_over(self, agent: type[Agent]) -> None:
+        """Let another agent go on, in text, too."""
+        await super().hand_over(in_text(agent, self.model))
 
     def begin(self) -> None:
         """The stream is open."""
@@ -110,6 +118,7 @@ class TextSession(Session):
         conversation = self.conversation
         conversation.transcript.history = ToldHistory(told)
         if model is not None:
+            conversation.model = model
             mind = ScriptedMind(
                 conversation.office,
                 conversation.speaker,

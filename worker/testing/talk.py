@@ -10,7 +10,7 @@ is the one given, or the agent's own. Nothing is waited for but what the agent i
 
 import math
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -47,8 +47,9 @@ class Talk(Expectations):
 
     ``llm`` thinks instead of the agent's own model. ``info`` is what is known of the call.
     ``folder`` is the agents folder, the working directory meanwhile: where the agent's files are.
-    ``destinations`` are those the caller can be transferred to; ``None``: any. ``limit_s`` is how
-    long a reply may take, in real seconds. ``told`` hears of everything as it happens.
+    ``destinations`` are those the caller can be transferred to; ``None``: any. ``humans`` is what
+    those answer who are asked first (`WarmTransfer`): ``accepted`` unless it is said. ``limit_s``
+    is how long a reply may take, in real seconds. ``told`` hears of everything as it happens.
     """
 
     def __init__(
@@ -59,11 +60,12 @@ class Talk(Expectations):
         info: CallInfo = CALL,
         folder: str | Path | None = None,
         destinations: Collection[str] | None = None,
+        humans: Mapping[str, messages.WarmOutcome] | None = None,
         limit_s: float = LIMIT_SECONDS,
         told: Callable[[Happening], None] | None = None,
     ) -> None:
         self._class, self._llm, self._info = agent, llm, info
-        self._folder, self._destinations = folder, destinations
+        self._folder, self._destinations, self._humans = folder, destinations, humans
         self._limit_s, self._told = limit_s, told
         self._happenings: list[Happening] = []
         self._tools: dict[str, ToolCalled] = {}
@@ -82,7 +84,12 @@ class Talk(Expectations):
         try:
             self._prepare()
             self._call = TextCall(
-                self._class, self._info, self._llm, self._destinations, self._hear
+                self._class,
+                self._info,
+                self._llm,
+                self._destinations,
+                self._hear,
+                self._humans,
             )
             self._call.deliver(messages.StreamStarted("MZ" + "7" * 32, {}))
             await self._happened([])
@@ -94,7 +101,7 @@ class Talk(Expectations):
 
     def _prepare(self) -> None:
         classes = with_colleagues(self._class)
-        if self._llm is not None and not any(each.llm is not None for each in classes):
+        if self._llm is not None and not any(each.llm or each.speech for each in classes):
             raise ValueError(f"{self._class.__name__} has no llm, so none can take its place")
         for each in classes:
             prepare_words(each)

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from shared import messages
 from worker.agent import Agent
 from worker.call_info import CallInfo
 from worker.llm import LLM
 from worker.testing.happenings import Happening
+from worker.testing.in_text import in_text
 from worker.testing.line import CallClock, TextLine
 from worker.testing.session import TextConversation, TextSession
 from worker.voip import VoIP
@@ -29,12 +30,13 @@ class TextCall:
         model: LLM | None,
         destinations: Collection[str] | None,
         told: Callable[[Happening], None],
+        humans: Mapping[str, messages.WarmOutcome] | None = None,
     ) -> None:
         self._others = asyncio.all_tasks()
         self.clock = CallClock()
-        self.line = TextLine(self.clock, told, destinations)
+        self.line = TextLine(self.clock, told, destinations, humans)
         self._voip = VoIP(self.line, info, self.clock)
-        self.session = TextSession(agent(), self._voip, self.clock, model, told)
+        self.session = TextSession(in_text(agent, model)(), self._voip, self.clock, model, told)
         self.line.deliver = self.deliver
         self.line.passed = self.conversation.taking.tick
         self.living = asyncio.get_running_loop().create_task(self.session.run())
@@ -60,7 +62,7 @@ class TextCall:
         self.conversation.taking.tick()
         until = self.conversation.keys_until
         if until is not None and until <= now:
-            self.conversation.keys_pressed("")
+            self.conversation.host.keys_pressed("")
 
     @property
     def next_due(self) -> float | None:

@@ -68,7 +68,7 @@ def _is_busy(call: TextCall) -> bool:
         return True
     if conversation.keys_until is not None:
         return False
-    return conversation.replying or bool(conversation.answering)
+    return conversation.host.replying or bool(conversation.answering)
 
 
 def where(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from shared.messages import WarmOutcome
 from worker.llm import ToolSpec
 from worker.tools.declare import Manner, ToolDeclarationError, declaration_of
 from worker.tools.outcome import Done, Invalid, Outcome, result_text
@@ -33,6 +34,11 @@ class Line(Protocol):
 
     async def transfer(self, to: str) -> None:
         """Connect the caller with ``to``. Raises `RequestError`."""
+
+    async def transfer_warm(
+        self, to: str, summary: str, *, ring_s: int = 0, language: str = "en-US"
+    ) -> WarmOutcome:
+        """Have ``to`` called, told and asked; return how it went. Raises `RequestError`."""
 
     async def send_digits(self, digits: str) -> None:
         """Press keys. Raises `RequestError`."""

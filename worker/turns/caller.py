@@ -59,11 +59,13 @@ class AskEnd:
 class Ended:
     """The turn is over; ``text`` is empty when no word of it was understood.
 
-    ``at_ms`` is where in the posted audio it ended, if that is known.
+    ``at_ms`` is where in the posted audio it ended, if that is known. ``sound_ms`` is how long
+    somebody spoke, when that is all that the ears know of it; ``text`` says so then.
     """
 
     text: str
     at_ms: float | None = None
+    sound_ms: float = 0.0
 
 
 Decision = Began | Sounds | Stopped | Words | Faded | ProbablyEnded | NotEnded | AskEnd | Ended

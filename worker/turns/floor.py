@@ -71,6 +71,8 @@ class Floor:
         """The pause has brought words that are more than listening aloud."""
         self._taken = False
         """The turn in progress has taken the floor: it is answered, whatever is in it."""
+        self._came_first = True
+        """It began when the agent was not to be heard."""
         self._weighed: list[str] = []
         self._in_vain = 0
 
@@ -86,6 +88,7 @@ class Floor:
             self._lasting = False
         if isinstance(event, Began):
             self._taken, self._weighed = False, []
+            self._came_first = self.state in (State.OPEN, State.THINKING)
         return self._take(event, now)
 
     def tick(self, now: float) -> list[Decision]:
@@ -201,6 +204,12 @@ class Floor:
             return True
         return len(words) >= self.turns.interrupt_words and not self._is_backchannel(text)
 
+    def _is_long(self, sound_ms: float) -> bool:
+        """Without words, length decides, unless the caller was heard first or is answering."""
+        if self._came_first or self._is_nearly_done():
+            return True
+        return sound_ms >= self.turns.interrupt_sound_ms
+
     def _is_nearly_done(self) -> bool:
         return self._left_ms is not None and self._left_ms < self.turns.nearly_ms
 
@@ -227,6 +236,8 @@ class Floor:
         return self._weigh_turn(event, lambda: self._turn(event))
 
     def _weigh_turn(self, event: Ended, answer: Callable[[], list[Decision]]) -> list[Decision]:
+        if not self._taken and event.sound_ms:
+            return answer() if self._is_long(event.sound_ms) else []
         if not self._taken:
             if not words_of(event.text):
                 return []

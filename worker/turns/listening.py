@@ -39,6 +39,7 @@ from worker.turns.caller import (
     Stopped,
     Words,
 )
+from worker.turns.known import Known
 from worker.turns.policy import Turns, words_of
 
 
@@ -68,12 +69,9 @@ class Listening:
         self.turns = turns
         self.state = State.QUIET
         self.deadline: float | None = None
-        self._kept = ""
-        """Words of parts of the turn that the provider has ended already."""
-        self._latest = ""
-        """The provider's own words of the part it hears now."""
-        self._at_ms: float | None = None
-        self._began = self._now = 0.0
+        self._known = Known()
+        self.began = self._now = 0.0
+        """``began``: when the turn did that is in progress, or was the last."""
         self._sounding = False
         """A sound goes on whose end will be told."""
         self._stopped_at: float | None = None
@@ -83,7 +81,7 @@ class Listening:
     @property
     def text(self) -> str:
         """The caller's words in this turn so far."""
-        return f"{self._kept} {self._latest}".strip()
+        return self._known.words
 
     def hear(self, event: Hearing, now: float) -> list[Decision]:
         """Take an event; return what it decides, in order."""
@@ -104,31 +102,31 @@ class Listening:
 
     def _quiet(self) -> None:
         self.state, self.deadline = State.QUIET, None
-        self._kept = self._latest = ""
+        self._known = Known()
 
     def _go(self, state: State) -> None:
         """Wait in ``state`` for what comes next: for a time, and in a turn of a length."""
         self.state = state
-        last = self._began + self.turns.longest_ms / 1000
+        last = self.began + self.turns.longest_ms / 1000
         self.deadline = min(self._now + self._wait_ms() / 1000, last)
 
     def _wait_for(self, state: State, wait_ms: float) -> None:
         """As above; such a wait may outlast the longest turn, by its own length at most."""
-        last = self._began + (self.turns.longest_ms + wait_ms) / 1000
+        last = self.began + (self.turns.longest_ms + wait_ms) / 1000
         self.state, self.deadline = state, min(self._now + wait_ms / 1000, last)
 
     def _wait_ms(self) -> float:
         turns = self.turns
         if self._sounding:
             return turns.longest_ms
-        if not self._latest:
+        if not self._known.latest:
             return turns.nothing_ms
         if self._stopped_at is None or turns.silence_ms is None:
             return turns.stall_ms
         return max(0.0, turns.silence_ms - (self._now - self._stopped_at) * 1000)
 
     def _begin(self) -> None:
-        self._began, self._kept, self._latest, self._at_ms = self._now, "", "", None
+        self.began, self._known = self._now, Known()
         self._sounding, self._stopped_at, self._unanswered = False, None, None
 
     # Sounds --------------------------------------------------------------------------------
@@ -145,7 +143,7 @@ class Listening:
         return [Sounds(event.lasting)]
 
     def _stopped(self, event: SpeechStopped) -> list[Decision]:
-        self._sounding, self._stopped_at, self._at_ms = False, self._now, event.at_ms
+        self._sounding, self._stopped_at, self._known.at_ms = False, self._now, event.at_ms
         self._go(self.state)
         return [Stopped()]
 
@@ -162,22 +160,22 @@ class Listening:
         return [Began(), *TABLE[State.SOUND, type(event)](self, event)]
 
     def _words(self, event: Partial) -> list[Decision]:
-        self._latest = event.text
+        self._known.latest = event.text
         self._go(State.WORDS)
         return [Words(self.text)]
 
     def _eager(self, event: EagerEnd) -> list[Decision]:
-        self._latest = event.text
+        self._known.latest = event.text
         self._go(State.EAGER)
         return [Words(self.text), ProbablyEnded(self.text)]
 
     def _eager_again(self, event: EagerEnd) -> list[Decision]:
-        if words_of(event.text) == words_of(self._latest):
+        if words_of(event.text) == words_of(self._known.latest):
             return []
         return [NotEnded(), *self._eager(event)]
 
     def _eager_words(self, event: Partial) -> list[Decision]:
-        if words_of(event.text) == words_of(self._latest):
+        if words_of(event.text) == words_of(self._known.latest):
             return []
         return [NotEnded(), *self._words(event)]
 
@@ -191,7 +189,8 @@ class Listening:
         if self._unanswered is not None:
             words, until = self._unanswered
             self._unanswered = None
-            if self._now <= until and words_of(event.text) in ([], words):
+            is_known = not event.sound_ms and words_of(event.text) in ([], words)
+            if self._now <= until and is_known:
                 return []  # the answer, after all: that turn is over
         self._begin()
         return [Began(), *self._end(event)]
@@ -200,20 +199,20 @@ class Listening:
         """The provider has ended the turn: believe it, at once or after some patience."""
         before, was = self.text, self.state
         self._sounding, self._stopped_at = False, None
-        self._kept, self._latest = f"{self._kept} {event.text}".strip(), ""
-        self._at_ms = event.at_ms if event.at_ms is not None else self._at_ms
+        self._known.part_ended(event)
+        kept, line = self._known.kept, self._known.line
         told: list[Decision] = []
-        if self._kept and self._kept != before:
-            told.append(Words(self._kept))
-        too_long = self._now >= self._began + self.turns.longest_ms / 1000
-        if not self.turns.patience_ms or not self._kept or too_long:
+        if kept and kept != before:
+            told.append(Words(kept))
+        too_long = self._now >= self.began + self.turns.longest_ms / 1000
+        if not self.turns.patience_ms or not line or too_long:
             return [*told, *self._over()]
         self._wait_for(State.PATIENCE, self.turns.patience_ms)
-        if was is State.EAGER and words_of(before) == words_of(self._kept):
+        if was is State.EAGER and words_of(before) == words_of(kept):
             return told
         if was is State.EAGER:
             told.append(NotEnded())
-        return [*told, ProbablyEnded(self._kept)]
+        return [*told, ProbablyEnded(line)]
 
     def _goes_on(self, event: SpeechStarted) -> list[Decision]:
         self._sounding = event.lasting
@@ -224,36 +223,36 @@ class Listening:
         return [NotEnded(), *self._words(event)]
 
     def _goes_on_and_ends(self, event: EndOfTurn) -> list[Decision]:
-        if not event.text:
+        if not event.text and not event.sound_ms:
             return []
         return [NotEnded(), *self._end(event)]
 
     def _over(self, *_: object) -> list[Decision]:
-        text, at_ms = self.text, self._at_ms
+        known = self._known
         self._quiet()
-        return [Ended(text, at_ms)]
+        return [Ended(known.line, known.at_ms, known.wordless_ms)]
 
     def _ask(self, _: Deadline) -> list[Decision]:
-        if not self._latest and not self._sounding:
+        if not self._known.latest and not self._sounding:
             return self._over()  # the provider has ended all of it: a noise came after
         self._wait_for(State.ASKED, self.turns.ask_ms)
         return [AskEnd()]
 
     def _note(self, event: Partial | EagerEnd) -> list[Decision]:
-        self._latest = event.text
+        self._known.latest = event.text
         return [Words(self.text)]
 
     def _answered(self, event: EndOfTurn) -> list[Decision]:
         told: list[Decision] = []
-        if event.text and event.text != self._latest:
-            self._latest = event.text
+        if event.text and event.text != self._known.latest:
+            self._known.latest = event.text
             told.append(Words(self.text))
-        self._at_ms = event.at_ms if event.at_ms is not None else self._at_ms
+        self._known.ended(event)
         return [*told, *self._over()]
 
     def _not_answered(self, _: Deadline) -> list[Decision]:
-        self._unanswered = words_of(self._latest), self._now + self.turns.stall_ms / 1000
-        if self.text:
+        self._unanswered = words_of(self._known.latest), self._now + self.turns.stall_ms / 1000
+        if self._known.line:
             return self._over()
         self._quiet()
         return [Faded()]

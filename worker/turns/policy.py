@@ -11,6 +11,9 @@ agent    ▇▇▇▇▇▇▇│▁▁▁▁▁▁▁▁▁│▇▇▇▇▇  
 agent    ▇▇▇▇▇▇▇│▁▁▁│              words: `interrupt_words` of them, or `interrupt_ms` long
                 pause└ commit
 
+         ▇▇▇▇▇▇▇│▁▁▁▁▁▁▁▁▁│▇▇▇▇▇   ears without words: a sound shorter than
+                pause     └ `interrupt_sound_ms`, when it is over, was a cough
+
 both     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁    `silence_s`: "are you still there?", then goodbye
 """
 
@@ -27,7 +30,8 @@ BACKCHANNELS = frozenset(
 
 _TIMES = (
     *("patience_ms", "silence_ms", "stall_ms", "longest_ms", "ask_ms", "nothing_ms"),
-    *("interrupt_ms", "resume_ms", "nearly_ms", "ask_times", "warn_s", "keys_timeout_s"),
+    *("interrupt_ms", "interrupt_sound_ms", "resume_ms", "nearly_ms"),
+    *("ask_times", "warn_s", "keys_timeout_s"),
 )
 """Knobs that may be 0 and not less."""
 
@@ -62,6 +66,10 @@ class Turns:
 
     interrupt_ms: int = 1500
     """Or speech of this length, whatever its words."""
+
+    interrupt_sound_ms: int = 500
+    """With ears that know no words (`LocalEndpointing`): a sound of this length takes the floor
+    once it is over. A shorter one is a cough, or listening aloud."""
 
     resume_ms: int = 2000
     """After a pause in which nothing was recognised for so long the agent goes on."""
@@ -127,6 +135,11 @@ class Utterance:
     at_ms: float | None = field(default=None, compare=False)
     took_floor: bool = field(default=False, compare=False)
     """It has interrupted the agent."""
+
+
+def spoken(ms: float) -> str:
+    """Return what is written down of a turn of which only its length is known."""
+    return f"(spoken, {ms / 1000:.1f} s)"
 
 
 def bare(word: str) -> str:

@@ -38,6 +38,7 @@ class Silence:
         self.turns = turns
         self._asked = 0
         self._left = False
+        self._is_minded = True
         self.deadline: float | None = None
 
     def caller(self) -> None:
@@ -51,13 +52,16 @@ class Silence:
 
     def quiet(self, now: float) -> None:
         """From now on nobody speaks. Said again, it changes nothing."""
-        if self.deadline is None and self.turns.silence_s is not None and not self._left:
+        if not self._is_minded or self._left or self.turns.silence_s is None:
+            return
+        if self.deadline is None:
             self.deadline = now + self.turns.silence_s
 
-    def forget(self) -> None:
-        """Silence is not minded on this call."""
-        self._left = True
-        self.deadline = None
+    def mind(self, is_minded: bool) -> None:
+        """Whether silence is minded here, from now on; else somebody else does, or nobody."""
+        self._is_minded = is_minded
+        if not is_minded:
+            self.deadline = None
 
     def tick(self, now: float) -> Ask | Leave | None:
         """Return what has become due, once."""

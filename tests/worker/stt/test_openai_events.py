@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker import openai_socket
 from worker.errors import ProviderLostError
 from worker.stt import openai_events as wire
 
 
 def test_audio_is_appended_as_base64() -> None:
-    event = json.loads(wire.append(b"\xff\x00\x7f"))
+    event = json.loads(openai_socket.append(b"\xff\x00\x7f"))
     assert event["type"] == "input_audio_buffer.append"
     assert base64.b64decode(event["audio"]) == b"\xff\x00\x7f"
 
@@ -50,4 +51,4 @@ def test_what_is_no_json_is_a_lost_provider(text: str | bytes) -> None:
 def test_hostile_bytes_raise_nothing_else(received: bytes) -> None:
     with contextlib.suppress(ProviderLostError):
         wire.read(received)
-    assert isinstance(wire.read_refusal(received), wire.Fault)
+    assert isinstance(openai_socket.read_refusal(received), openai_socket.Fault)

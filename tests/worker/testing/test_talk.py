@@ -12,7 +12,15 @@ import pytest_asyncio
 from tests.fakes.openai import OpenAIFake
 from tests.fakes.openai_chat import Wants
 from tests.worker.testing.clinic import Clinic, Parrot
-from worker import Agent, CallInfo, Message, ProviderError, RequestError, Turns
+from worker import (
+    Agent,
+    CallInfo,
+    Message,
+    ProviderError,
+    RequestError,
+    Turns,
+    WarmTransfer,
+)
 from worker.errors import ProviderRefusedError
 from worker.instructions import InstructionsError
 from worker.llm import Prompt, Returned, Said
@@ -285,6 +293,23 @@ async def test_a_destination_that_there_is_not_is_refused() -> None:
     async with Talk(_parrot(inference=inference), destinations={"manager"}) as talk:
         assert (await talk.say("boss")).text == "No: destination."
         assert (await talk.say("manager")).transferred_to == "manager"
+
+
+async def test_who_is_asked_first_answers_as_the_test_says() -> None:
+    class Desk(Parrot):
+        llm = CannedLLM()
+        tools = (WarmTransfer("manager", "sales"),)
+        inference = Agent.inference
+
+    asks = calls("transfer_warm", to="sales", summary="Ada is angry.")
+    again = calls("transfer_warm", to="manager", summary="Ada is angry.")
+    model = ScriptedLLM([says("One moment."), asks], "Nobody is there.", [again])
+    async with Talk(Desk, llm=model, humans={"sales": "no_answer"}) as talk:
+        reply = await talk.say("sales, please")
+        assert reply.text == "One moment. Nobody is there."
+        assert reply.transferred_to is None
+        await talk.say("the manager then")
+        talk.expect_transferred("manager")
 
 
 async def test_recordings_and_digits_work_as_far_as_they_can() -> None:

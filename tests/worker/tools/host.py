@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.messages import WarmOutcome
 from worker.errors import RequestError
 from worker.llm import Call
 from worker.tools import Toolbox, tools_of
@@ -14,12 +15,19 @@ class Line:
         self.asked: list[tuple[str, ...]] = []
         self.logged: list[tuple[str, str, dict[str, Any]]] = []
         self.refusal: RequestError | None = None
+        self.outcome: WarmOutcome = "accepted"
 
     async def hangup(self) -> None:
         self._ask("hangup")
 
     async def transfer(self, to: str) -> None:
         self._ask("transfer", to)
+
+    async def transfer_warm(
+        self, to: str, summary: str, *, ring_s: int = 0, language: str = "en-US"
+    ) -> WarmOutcome:
+        self._ask("transfer_warm", to, summary, str(ring_s), language)
+        return self.outcome
 
     async def send_digits(self, digits: str) -> None:
         self._ask("digits", digits)

@@ -57,7 +57,7 @@ def test_silence_that_is_not_minded_is_never_due() -> None:
     assert silence.deadline is None
     forgotten = Silence(TURNS)
     forgotten.quiet(0.0)
-    forgotten.forget()
+    forgotten.mind(False)
     forgotten.quiet(1.0)
     assert forgotten.deadline is None
 

@@ -1,0 +1,44 @@
+"""Until when the caller hears what a model has said, by reckoning. Pure; the clock is given.
+
+A model speaks faster than it is heard, and the session is not told what is on the line: only how
+much was made, and since when there is a line. Good enough to tell whether an interruption has
+anything to interrupt; how much was really heard, the call says.
+"""
+
+MARGIN_S = 1.0
+"""The reckoning may be late by so much: the call plays with pauses, the network takes its time."""
+
+
+class Playing:
+    """What was made, on the call's clock (s). Before there is a line, its time stands still."""
+
+    def __init__(self) -> None:
+        self._has_line = False
+        self._until = self._protected = 0.0
+
+    def line_is_open(self, now: float) -> None:
+        """There is somebody to hear it."""
+        if not self._has_line:
+            self._has_line = True
+            self._until += now if self._until else 0.0
+            self._protected += now if self._protected else 0.0
+
+    def add(self, now: float, ms: float) -> None:
+        """So much more was made."""
+        self._until = max(self._until, now if self._has_line else 0.0) + ms / 1000
+
+    def protect(self) -> None:
+        """What was made so far is to be heard whatever the caller does."""
+        self._protected = self._until
+
+    def cut(self, now: float) -> None:
+        """The rest is not to be heard any more."""
+        self._until = self._protected = now if self._has_line else 0.0
+
+    def is_over(self, now: float) -> bool:
+        """Nothing of it is on the line."""
+        return not self._until or (self._has_line and now >= self._until + MARGIN_S)
+
+    def is_protected(self, now: float) -> bool:
+        """What is heard now may not be interrupted."""
+        return now < self._protected if self._has_line else self._protected > 0
