@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from tests.fakes.deepgram_socket import Socket
+from tests.fakes.speech import speech
 
 LETTER_MS = 60
 CHUNK_BYTES = 2000
@@ -20,13 +21,17 @@ MOST_CHARACTERS = 2000
 
 @dataclass(frozen=True)
 class SpeakLimits:
-    """What a connection may do. ``chunk_s``: pause before each chunk of audio, in s."""
+    """What a connection may do. ``chunk_s``: pause before each chunk of audio, in s.
+
+    ``ms_per_letter``: it says its words (`tests.fakes.speech`), each letter for so long.
+    """
 
     idle_s: float = 3600.0
     flushes: int = 20
     window_s: float = 60.0
     characters: int = 2400
     chunk_s: float = 0.0
+    ms_per_letter: float | None = None
 
 
 @dataclass
@@ -108,7 +113,8 @@ class Aura:
 
     async def _utter(self) -> None:
         while True:
-            audio = spoken(await self._portions.get())
+            text, letter_ms = await self._portions.get(), self.limits.ms_per_letter
+            audio = spoken(text) if letter_ms is None else speech(text, letter_ms)
             for at in range(0, len(audio), CHUNK_BYTES):
                 await asyncio.sleep(self.limits.chunk_s)
                 await self.socket.send(audio[at : at + CHUNK_BYTES])

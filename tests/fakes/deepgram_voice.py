@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.audio import FRAME_BYTES, FRAME_MS, level_dbfs
-from tests.fakes.speech import words_in
+from tests.fakes.speech import SpokenWord, heard_in
 
 WORD_MS = 240
 PAUSE_MS = 100
@@ -32,6 +32,8 @@ class Spoken:
     """How many of the words were already given as final."""
     audio: bytearray | None = None
     """Where there is no script: what its words are read from."""
+    places: list[SpokenWord] = field(default_factory=list)
+    """Where in that audio they are."""
 
     @property
     def known(self) -> int:
@@ -40,6 +42,15 @@ class Spoken:
 
     def timed(self, start: int, stop: int) -> list[tuple[str, float, float]]:
         """Return words with start and end in s, none of them after the speech."""
+        if self.places:
+            return [
+                (
+                    word.text,
+                    (self.start_ms + word.start_ms) / 1000,
+                    (self.start_ms + word.end_ms) / 1000,
+                )
+                for word in self.places[start:stop]
+            ]
         each = min(WORD_MS, (self.end_ms - self.start_ms) / max(1, stop))
         return [
             (word, (self.start_ms + at * each) / 1000, (self.start_ms + (at + 1) * each) / 1000)
@@ -94,4 +105,6 @@ class Voice:
     def _read(self) -> None:
         """A word may have ended: read them all again."""
         if self.spoken is not None and self.spoken.audio is not None:
-            self.spoken.words = words_in(bytes(self.spoken.audio))
+            found = heard_in(bytes(self.spoken.audio))
+            self.spoken.places = [word for word in found if word.whole]
+            self.spoken.words = [word.text for word in self.spoken.places]

@@ -1,4 +1,4 @@
-"""OpenAI's API on loopback: chat completions, models, speech, and realtime transcription.
+"""OpenAI's API on loopback: chat completions, models, speech, realtime transcription and voice.
 
     async with OpenAIFake() as fake:
         fake.replies = ["Good evening.", [Wants("book", {"people": 2})]]
@@ -20,10 +20,12 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from tests.fakes import openai_chat, openai_realtime, openai_speech
+from tests.fakes import openai_chat, openai_realtime, openai_realtime_voice, openai_speech
 from tests.fakes.openai_chat import Dialect, Replies
 from tests.fakes.openai_realtime import Hearing
+from tests.fakes.openai_realtime_voice_faults import Voicing
 from tests.fakes.openai_refusal import Refusal
+from tests.fakes.voice_model import Script
 
 KEY = "sk-fake-0123456789"
 
@@ -82,6 +84,7 @@ class OpenAIFake:
         self.models = {
             "gpt-4.1-mini", "gpt-4o-mini-tts", "tts-1", "gpt-4o-mini-transcribe",
             "gpt-4o-transcribe", "gpt-live-transcribe", "gpt-realtime-whisper", "whisper-1",
+            "gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime",
         }  # fmt: skip
         self.replies: Replies = []
         self.dialect = Dialect()
@@ -89,6 +92,9 @@ class OpenAIFake:
         self.letter_ms = 50.0
         """How long the voice takes for a letter."""
         self.hearing = Hearing(session_s=session_s)
+        self.script = Script()
+        """What the realtime voice model answers."""
+        self.voice = Voicing(self.script, session_s)
         self.requests: list[Asked] = []
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._changed = asyncio.Event()
@@ -101,6 +107,11 @@ class OpenAIFake:
     def of(self, endpoint: Endpoint) -> list[Asked]:
         """Return what was asked of one endpoint."""
         return [asked for asked in self.requests if asked.endpoint == endpoint]
+
+    @property
+    def sessions(self) -> list[openai_realtime_voice.VoiceSession]:
+        """The sessions of the realtime voice model."""
+        return self.voice.sessions
 
     @property
     def chats(self) -> list[Asked]:
@@ -252,16 +263,19 @@ class OpenAIFake:
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
         try:
             asked, fault = await self._open(request, "realtime")
-            openai_realtime.check(request)
+            is_voice = "model" in request.query and "intent" not in request.query
+            if is_voice:
+                openai_realtime_voice.check(request, self.models)
+            else:
+                openai_realtime.check(request)
         except Refusal as refusal:
             return refusal.response()
         if isinstance(fault, Broken):
             await self._break(request, fault, None)
         socket = web.WebSocketResponse(max_msg_size=32 << 20)
         await socket.prepare(request)
-        session = openai_realtime.Session(socket, request, self.hearing, self.models)
+        session = self._session(socket, request, is_voice=is_voice)
         session.on_change = self.changed
-        self.hearing.sessions.append(session)
         self.changed()
         try:
             await session.run()
@@ -269,6 +283,17 @@ class OpenAIFake:
             asked.whole = True
             self.changed()
         return socket
+
+    def _session(
+        self, socket: web.WebSocketResponse, request: web.Request, *, is_voice: bool
+    ) -> openai_realtime.Session | openai_realtime_voice.VoiceSession:
+        if is_voice:
+            voice = openai_realtime_voice.VoiceSession(socket, request, self.voice, self.models)
+            self.voice.sessions.append(voice)
+            return voice
+        ears = openai_realtime.Session(socket, request, self.hearing, self.models)
+        self.hearing.sessions.append(ears)
+        return ears
 
 
 async def _json(request: web.Request) -> dict[str, Any]:

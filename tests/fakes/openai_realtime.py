@@ -88,6 +88,7 @@ class Session:
         self.items: list[tuple[str, bytes]] = []
         self.on_change: Callable[[], None] = lambda: None
         self.updated = False
+        self.is_open = True
         self._committed = 0
         self._read = 0
         self._began: int | None = None
@@ -114,6 +115,7 @@ class Session:
             await self._error(Refusal(400, "session_expired", "The session was too long."))
             await self._socket.close(code=1001)
         finally:
+            self.is_open = False
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)

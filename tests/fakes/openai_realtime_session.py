@@ -1,4 +1,4 @@
-"""The settings of a realtime transcription session: what may be said of them, and what not."""
+"""The settings of a realtime session, transcription first: what may be said of them, what not."""
 
 from typing import Any
 
@@ -45,77 +45,85 @@ def defaults() -> dict[str, Any]:
 def updated(session: dict[str, Any], change: object, models: set[str]) -> dict[str, Any]:
     """Return the session with what ``change`` has of it. Raises `Refusal`."""
     if not isinstance(change, dict) or change.get("type") is None:
-        raise _wrong("missing_required_parameter", "session.type")
+        raise wrong("missing_required_parameter", "session.type")
     if change["type"] != "transcription":
-        raise _wrong("invalid_value", "session.type")
-    _only(change, frozenset({"type", "audio", "include"}), "session.")
+        raise wrong("invalid_value", "session.type")
+    only(change, frozenset({"type", "audio", "include"}), "session.")
     audio = change.get("audio", {})
-    _only(audio, frozenset({"input"}), "session.audio.")
-    wanted = audio.get("input", {})
-    _only(
+    only(audio, frozenset({"input"}), "session.audio.")
+    merged = heard(session["audio"]["input"], audio.get("input", {}), models)
+    return {"type": "transcription", "audio": {"input": merged}}
+
+
+def heard(old: dict[str, Any], wanted: Any, models: set[str]) -> dict[str, Any]:
+    """Return how is heard, with what is wanted of it: of any kind of session. Raises `Refusal`."""
+    only(
         wanted,
         frozenset({"format", "transcription", "noise_reduction", "turn_detection"}),
         "session.audio.input.",
     )
-    merged = dict(session["audio"]["input"])
+    merged = dict(old)
     for name, value in wanted.items():
-        old = merged.get(name)
-        same_type = isinstance(old, dict) and isinstance(value, dict)
-        is_other = same_type and old.get("type") != value.get("type", old.get("type"))  # type: ignore[union-attr]
-        merged[name] = {**old, **value} if same_type and not is_other else value  # type: ignore[dict-item]
-    _check_format(merged["format"])
+        before = merged.get(name)
+        same_type = isinstance(before, dict) and isinstance(value, dict)
+        is_other = same_type and before.get("type") != value.get("type", before.get("type"))  # type: ignore[union-attr]
+        merged[name] = {**before, **value} if same_type and not is_other else value  # type: ignore[dict-item]
+    check_format(merged["format"], "session.audio.input.format")
     _check_transcription(merged["transcription"], models)
     _check_noise(merged["noise_reduction"])
     _check_turns(merged["turn_detection"], merged["transcription"])
-    return {"type": "transcription", "audio": {"input": merged}}
+    return merged
 
 
-def _wrong(code: str, param: str) -> Refusal:
+def wrong(code: str, param: str) -> Refusal:
+    """Return the refusal of a field."""
     return Refusal(400, code, f"Invalid or missing: '{param}'.", param=param)
 
 
-def _only(value: object, known: frozenset[str], prefix: str) -> None:
+def only(value: object, known: frozenset[str], prefix: str) -> None:
+    """Refuse fields that are not known."""
     if not isinstance(value, dict):
-        raise _wrong("invalid_type", prefix[:-1])
+        raise wrong("invalid_type", prefix[:-1])
     for name in value:
         if name not in known:
-            raise _wrong("unknown_parameter", f"{prefix}{name}")
+            raise wrong("unknown_parameter", f"{prefix}{name}")
 
 
-def _check_format(audio: object) -> None:
+def check_format(audio: object, where: str) -> None:
+    """Refuse a format that there is not."""
     if audio not in (
         {"type": "audio/pcmu"},
         {"type": "audio/pcma"},
         {"type": "audio/pcm", "rate": 24000},
     ):
-        raise _wrong("invalid_value", "session.audio.input.format")
+        raise wrong("invalid_value", where)
 
 
 def _check_transcription(value: Any, models: set[str]) -> None:
     where = "session.audio.input.transcription"
     if value is None:
         return
-    _only(value, _TRANSCRIPTION, f"{where}.")
+    only(value, _TRANSCRIPTION, f"{where}.")
     model = value.get("model")
     if model not in models or ("transcribe" not in model and "whisper" not in model):
         raise Refusal(404, "model_not_found", "There is no such model.", param=f"{where}.model")
     if "delay" in value and model != "gpt-realtime-whisper":
-        raise _wrong("unsupported_parameter", f"{where}.delay")
+        raise wrong("unsupported_parameter", f"{where}.delay")
     if "prompt" in value and model == "gpt-realtime-whisper":
-        raise _wrong("unsupported_parameter", f"{where}.prompt")
+        raise wrong("unsupported_parameter", f"{where}.prompt")
     if "keywords" in value and model not in ("gpt-transcribe", "gpt-live-transcribe"):
-        raise _wrong("unsupported_parameter", f"{where}.keywords")
+        raise wrong("unsupported_parameter", f"{where}.keywords")
     language = value.get("language", "en")
     if not isinstance(language, str) or not 2 <= len(language) <= 3:
-        raise _wrong("invalid_value", f"{where}.language")
+        raise wrong("invalid_value", f"{where}.language")
 
 
 def _check_noise(value: Any) -> None:
     if value is None:
         return
-    _only(value, frozenset({"type", "strength"}), "session.audio.input.noise_reduction.")
+    only(value, frozenset({"type", "strength"}), "session.audio.input.noise_reduction.")
     if value.get("type") not in ("near_field", "far_field"):
-        raise _wrong("invalid_value", "session.audio.input.noise_reduction.type")
+        raise wrong("invalid_value", "session.audio.input.noise_reduction.type")
 
 
 def _check_turns(value: Any, transcription: Any) -> None:
@@ -123,12 +131,12 @@ def _check_turns(value: Any, transcription: Any) -> None:
     if value is None:
         return
     if transcription is not None and transcription["model"] in NO_VAD:
-        raise _wrong("unsupported_parameter", where)
+        raise wrong("unsupported_parameter", where)
     kind = value.get("type") if isinstance(value, dict) else None
     if kind not in ("server_vad", "semantic_vad"):
-        raise _wrong("invalid_value", f"{where}.type")
-    _only(value, _SERVER_VAD if kind == "server_vad" else _SEMANTIC_VAD, f"{where}.")
+        raise wrong("invalid_value", f"{where}.type")
+    only(value, _SERVER_VAD if kind == "server_vad" else _SEMANTIC_VAD, f"{where}.")
     if not 0 <= value.get("threshold", 0.5) <= 1:
-        raise _wrong("decimal_out_of_range", f"{where}.threshold")
+        raise wrong("decimal_out_of_range", f"{where}.threshold")
     if value.get("eagerness", "auto") not in ("low", "medium", "high", "auto"):
-        raise _wrong("invalid_value", f"{where}.eagerness")
+        raise wrong("invalid_value", f"{where}.eagerness")

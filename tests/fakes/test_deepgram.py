@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.fakes.deepgram import KEY, DeepgramFake
 from tests.fakes.deepgram_speak import SpeakLimits, spoken
-from tests.fakes.speech import speech
+from tests.fakes.speech import heard_in, speech, words_in
 
 NOVA = "/v1/listen?model=nova-3&encoding=mulaw&sample_rate=8000"
 FLUX = "/v2/listen?model=flux-general-en&encoding=mulaw&sample_rate=8000"
@@ -182,6 +182,34 @@ async def test_flux_numbers_its_messages_and_its_turns(fake: DeepgramFake) -> No
                 turns.append((received["turn_index"], received["transcript"], received["trigger"]))
         assert seen == list(range(len(seen)))
         assert turns == [(0, "hello", "model"), (1, "you", "model")]
+
+
+async def test_words_are_where_the_audio_says_them() -> None:
+    said = speech("two of us", 40)
+    async with DeepgramFake() as fake, dial(fake, f"{NOVA}&endpointing=100") as socket:
+        await socket.send(HUSH * 25 + said + HUSH * 50)
+        while not (received := await message(socket)).get("speech_final"):
+            pass
+    words = received["channel"]["alternatives"][0]["words"]
+    placed = [(word["word"], word["start"], word["end"]) for word in words]
+    expected = [
+        (it.text, 0.5 + it.start_ms / 1000, 0.5 + it.end_ms / 1000) for it in heard_in(said)
+    ]
+    assert [word for word, _, _ in placed] == ["two", "of", "us"]
+    for found, wanted in zip(placed, expected, strict=True):
+        assert found[1:] == pytest.approx(wanted[1:], abs=0.021)
+
+
+async def test_aura_can_say_its_words() -> None:
+    limits = SpeakLimits(ms_per_letter=20)
+    async with DeepgramFake(speak=limits) as fake, dial(fake, AURA) as socket:
+        await message(socket)
+        await say(socket, {"type": "Speak", "text": "Good evening."})
+        await say(socket, {"type": "Flush"})
+        audio = b""
+        while isinstance(part := await socket.recv(), bytes):
+            audio += part
+        assert words_in(audio) == ["Good", "evening."]
 
 
 async def test_aura_speaks_only_when_flushed_and_not_too_often(fake: DeepgramFake) -> None:

@@ -4,7 +4,8 @@ It refuses to know HTTP and forms; what it will not do is a ``Refusal`` with Twi
 """
 
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 LIVE = frozenset({"queued", "ringing", "in-progress"})
@@ -21,7 +22,11 @@ class Refusal(Exception):  # noqa: N818
 
 @dataclass
 class Call:
-    """A call. ``twiml`` and ``url`` are what a request last told it to carry out."""
+    """A call. ``twiml`` and ``url`` are what a request last told it to carry out.
+
+    ``form`` is what it was created with, ``events`` the log of the requests made for it. Times in
+    Unix seconds; ``started`` is when it left the queue.
+    """
 
     sid: str
     status: str = "in-progress"
@@ -30,6 +35,26 @@ class Call:
     direction: str = "inbound"
     twiml: str | None = None
     url: str | None = None
+    form: Mapping[str, list[str]] = field(default_factory=dict)
+    created: float = field(default_factory=time.time)
+    started: float | None = None
+    answered: float | None = None
+    ended: float | None = None
+    answered_by: str | None = None
+    talked: float | None = None
+    events: list[dict[str, object]] = field(default_factory=list)
+
+    def asked(self, name: str) -> str | None:
+        """Return a field that the call was created with."""
+        values = self.form.get(name)
+        return values[0] if values else None
+
+    @property
+    def seconds(self) -> int | None:
+        """How long it was talked, once it is over."""
+        if self.ended is None:
+            return None
+        return round(self.talked or 0)
 
 
 @dataclass
@@ -71,9 +96,15 @@ class Number:
 
 @dataclass
 class Account:
-    """What one account owns. ``watchers`` are told of every call that a request changed."""
+    """What one account owns. ``watchers`` are told of every call that a request changed.
+
+    ``verified`` are the only numbers that a trial account may call; ``None``: no trial.
+    ``blocked`` numbers are refused with the code beside them.
+    """
 
     sid: str
+    verified: set[str] | None = None
+    blocked: dict[str, int] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
     recordings: dict[str, Recording] = field(default_factory=dict)
     transcriptions: dict[str, Transcription] = field(default_factory=dict)
@@ -94,7 +125,7 @@ class Account:
 
     def end_call(self, sid: str, status: str = "completed") -> None:
         """End a call, by either side, and all that was going on in it."""
-        self.calls[sid].status = status
+        self.calls[sid].status, self.calls[sid].ended = status, time.time()
         for recording in self.active_recordings(sid):
             recording.status = "completed"
         for transcription in self.transcriptions.values():

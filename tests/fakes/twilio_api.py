@@ -6,27 +6,38 @@ and incoming numbers. Source: Twilio's OpenAPI description and its "Call resourc
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from tests.fakes.twilio_account import (
     LIVE,
     RECORDING,
     Account,
     Call,
-    Number,
     Recording,
     Refusal,
     Transcription,
     new_sid,
 )
 from tests.fakes.twilio_form import (
+    CALL_FIELDS,
     Form,
+    check_detection,
     check_dialling,
     check_instructions,
+    check_known,
     check_urls,
     number,
     one,
     word,
     words,
+)
+from tests.fakes.twilio_shown import (
+    page_of,
+    paged,
+    shown_call,
+    shown_number,
+    shown_recording,
+    shown_transcription,
 )
 
 Reply = tuple[int, dict[str, object] | None]
@@ -45,33 +56,75 @@ def handle(account: Account, method: str, path: str, form: Form) -> Reply:
 
 
 def _create_call(account: Account, form: Form) -> Reply:
+    check_known(form, CALL_FIELDS)
     to = number(form, "To", 21201, 21211)
     from_ = number(form, "From", 21213, 21212)
-    if account.numbers and from_ not in {it.phone_number for it in account.numbers.values()}:
-        raise Refusal(400, 21210, f"Source phone number {from_} is not verified for your account")
+    _check_numbers(account, to, from_)
     url, twiml = one(form, "Url"), one(form, "Twiml")
     if url is None and twiml is None and one(form, "ApplicationSid") is None:
         raise Refusal(400, 21205, "Url parameter is required.")
     check_instructions(form)
     check_dialling(form)
+    check_detection(form)
     # With both, Twilio ignores the document.
     call = Call(
         new_sid("CA"), "queued", to, from_, "outbound-api", None if url is not None else twiml, url
     )
+    call.form = form
     account.calls[call.sid] = call
+    shown = shown_call(account, call)
     account.tell(call)
-    return 201, _call(account, call)
+    return 201, shown
+
+
+def _check_numbers(account: Account, to: str, from_: str) -> None:
+    if account.numbers and from_ not in {it.phone_number for it in account.numbers.values()}:
+        raise Refusal(400, 21210, f"Source phone number {from_} is not verified for your account")
+    if to == from_:
+        raise Refusal(400, 21266, "'To' and 'From' numbers cannot be the same")
+    if to in account.blocked:
+        raise Refusal(400, account.blocked[to], f"{to} cannot be called")
+    if account.verified is not None and to not in account.verified:
+        raise Refusal(400, 21219, f"The number {to} is unverified. Trial accounts may only ...")
+
+
+_LIST_FIELDS = ("To", "From", "Status", "ParentCallSid", "PageSize", "Page", "PageToken")
+_TIMES = ("StartTime", "EndTime")
 
 
 def _list_calls(account: Account, form: Form) -> Reply:
-    shown = [_call(account, call) for call in account.calls.values()]
-    wanted = {name.lower(): one(form, name) for name in ("Status", "To", "From")}
-    found = [it for it in shown if all(v is None or it[k] == v for k, v in wanted.items())]
-    return 200, _page("calls", found)
+    check_known(form, (*_LIST_FIELDS, *(name + sign for name in _TIMES for sign in ("", "<", ">"))))
+    wanted = {"status": one(form, "Status"), "to": one(form, "To"), "from_": one(form, "From")}
+    found = [
+        call
+        for call in reversed(account.calls.values())
+        if all(value is None or getattr(call, name) == value for name, value in wanted.items())
+        and _is_within(call, form)
+    ]
+    return 200, paged(
+        account, "Calls", "calls", form, [shown_call(account, call) for call in found]
+    )
+
+
+def _is_within(call: Call, form: Form) -> bool:
+    """Whether a call began when it was asked for; one that is queued has no beginning."""
+    for name, value in (("StartTime", call.started), ("EndTime", call.ended)):
+        after, before = one(form, name + ">"), one(form, name + "<")
+        if (after or before) and value is None:
+            return False
+        if after and (value or 0) < datetime.fromisoformat(after).timestamp():
+            return False
+        if before and (value or 0) > datetime.fromisoformat(before).timestamp():
+            return False
+    return True
+
+
+def _list_events(account: Account, form: Form, sid: str) -> Reply:
+    return 200, paged(account, f"Calls/{sid}/Events", "events", form, account.call(sid).events)
 
 
 def _fetch_call(account: Account, form: Form, sid: str) -> Reply:
-    return 200, _call(account, account.call(sid))
+    return 200, shown_call(account, account.call(sid))
 
 
 def _update_call(account: Account, form: Form, sid: str) -> Reply:
@@ -90,7 +143,7 @@ def _update_call(account: Account, form: Form, sid: str) -> Reply:
         if status == "completed" or call.status != "in-progress":
             account.end_call(sid, status)
     account.tell(call)
-    return 200, _call(account, call)
+    return 200, shown_call(account, call)
 
 
 def _delete_call(account: Account, form: Form, sid: str) -> Reply:
@@ -113,13 +166,13 @@ def _create_recording(account: Account, form: Form, call_sid: str) -> Reply:
         words(form, "RecordingStatusCallbackEvent", "completed", _RECORDING_EVENTS),
     )
     account.recordings[recording.sid] = recording
-    return 201, _recording(account, recording)
+    return 201, shown_recording(account, recording)
 
 
 def _list_recordings(account: Account, form: Form) -> Reply:
     call_sid = one(form, "CallSid")
     found = [it for it in account.recordings.values() if call_sid in (None, it.call_sid)]
-    return 200, _page("recordings", [_recording(account, it) for it in found])
+    return 200, page_of("recordings", [shown_recording(account, it) for it in found])
 
 
 def _list_call_recordings(account: Account, form: Form, call_sid: str) -> Reply:
@@ -127,11 +180,11 @@ def _list_call_recordings(account: Account, form: Form, call_sid: str) -> Reply:
 
 
 def _fetch_recording(account: Account, form: Form, sid: str) -> Reply:
-    return 200, _recording(account, account.recording(sid))
+    return 200, shown_recording(account, account.recording(sid))
 
 
 def _fetch_call_recording(account: Account, form: Form, call_sid: str, sid: str) -> Reply:
-    return 200, _recording(account, account.recording_of(call_sid, sid))
+    return 200, shown_recording(account, account.recording_of(call_sid, sid))
 
 
 def _update_recording(account: Account, form: Form, call_sid: str, sid: str) -> Reply:
@@ -141,7 +194,7 @@ def _update_recording(account: Account, form: Form, call_sid: str, sid: str) -> 
     if recording.status not in RECORDING:
         raise Refusal(400, 21220, "Recording is not in-progress")
     recording.status = status
-    return 200, _recording(account, recording)
+    return 200, shown_recording(account, recording)
 
 
 def _delete_recording(account: Account, form: Form, sid: str) -> Reply:
@@ -165,62 +218,36 @@ def _create_transcription(account: Account, form: Form, call_sid: str) -> Reply:
         one(form, "StatusCallbackUrl"),
     )
     account.transcriptions[sid] = transcription
-    return 201, _transcription(account, transcription)
+    return 201, shown_transcription(account, transcription)
 
 
 def _update_transcription(account: Account, form: Form, call_sid: str, key: str) -> Reply:
     transcription = account.transcription_of(call_sid, key)
     transcription.status = word(form, "Status", "", ("stopped",))
-    return 200, _transcription(account, transcription)
+    return 200, shown_transcription(account, transcription)
 
 
 def _list_numbers(account: Account, form: Form) -> Reply:
-    wanted = one(form, "PhoneNumber")
-    found = [it for it in account.numbers.values() if wanted in (None, it.phone_number)]
-    return 200, _page("incoming_phone_numbers", [_number(account, it) for it in found])
+    check_known(form, ("PhoneNumber", "FriendlyName", "Beta", "Origin", "PageSize", "Page"))
+    wanted = one(form, "PhoneNumber") or ""
+    found = [it for it in account.numbers.values() if wanted in it.phone_number]
+    shown = [shown_number(account, it) for it in found]
+    return 200, paged(account, "IncomingPhoneNumbers", "incoming_phone_numbers", form, shown)
 
 
 def _update_number(account: Account, form: Form, sid: str) -> Reply:
     changed = account.number(sid)
+    check_known(form, _NUMBER_FIELDS)
     check_urls(form, "VoiceUrl", "VoiceFallbackUrl", "StatusCallback")
     changed.settings.update({name: values[0] for name, values in form.items()})
-    return 200, _number(account, changed)
+    return 200, shown_number(account, changed)
 
 
-def _call(account: Account, call: Call) -> dict[str, object]:
-    shown: dict[str, object] = {"to": call.to, "from": call.from_, "direction": call.direction}
-    return _resource(account, "Calls", call.sid) | shown | {"status": call.status}
-
-
-def _recording(account: Account, it: Recording) -> dict[str, object]:
-    shown: dict[str, object] = {"call_sid": it.call_sid, "status": it.status, "track": it.track}
-    source: dict[str, object] = {"channels": it.channels, "source": "StartCallRecordingAPI"}
-    return _resource(account, "Recordings", it.sid) | shown | source
-
-
-def _transcription(account: Account, it: Transcription) -> dict[str, object]:
-    shown: dict[str, object] = {"call_sid": it.call_sid, "name": it.name, "status": it.status}
-    return _resource(account, "Transcriptions", it.sid) | shown
-
-
-def _number(account: Account, it: Number) -> dict[str, object]:
-    shown: dict[str, object] = {
-        re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): value for name, value in it.settings.items()
-    }
-    return (
-        _resource(account, "IncomingPhoneNumbers", it.sid)
-        | {"phone_number": it.phone_number}
-        | shown
-    )
-
-
-def _resource(account: Account, kind: str, sid: str) -> dict[str, object]:
-    uri = f"/2010-04-01/Accounts/{account.sid}/{kind}/{sid}.json"
-    return {"sid": sid, "account_sid": account.sid, "api_version": "2010-04-01", "uri": uri}
-
-
-def _page(name: str, items: list[dict[str, object]]) -> dict[str, object]:
-    return {name: items, "page": 0, "page_size": 50, "next_page_uri": None}
+_NUMBER_FIELDS = (
+    *("FriendlyName", "VoiceUrl", "VoiceMethod", "VoiceFallbackUrl", "VoiceFallbackMethod"),
+    *("StatusCallback", "StatusCallbackMethod", "VoiceApplicationSid", "VoiceCallerIdLookup"),
+    *("SmsUrl", "SmsMethod", "SmsFallbackUrl", "SmsFallbackMethod", "TrunkSid"),
+)
 
 
 _RECORDING_EVENTS = ("in-progress", "completed", "absent")
@@ -242,6 +269,7 @@ _ROUTES = _routes(
     ("GET", "/Calls/*", _fetch_call),
     ("POST", "/Calls/*", _update_call),
     ("DELETE", "/Calls/*", _delete_call),
+    ("GET", "/Calls/*/Events", _list_events),
     ("POST", "/Calls/*/Recordings", _create_recording),
     ("GET", "/Calls/*/Recordings", _list_call_recordings),
     ("GET", "/Calls/*/Recordings/*", _fetch_call_recording),

@@ -9,6 +9,21 @@ from tests.fakes.twilio_account import Refusal
 
 Form = Mapping[str, list[str]]
 
+CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
+"""What StatusCallbackEvent may name."""
+
+CALL_FIELDS = (
+    *("To", "From", "Url", "Twiml", "ApplicationSid", "Method", "FallbackUrl", "FallbackMethod"),
+    *("StatusCallback", "StatusCallbackEvent", "StatusCallbackMethod", "Timeout", "TimeLimit"),
+    *("SendDigits", "Record", "RecordingChannels", "RecordingTrack", "Trim"),
+    *("RecordingStatusCallback", "RecordingStatusCallbackMethod", "RecordingStatusCallbackEvent"),
+    *("CallerId", "CallReason", "CallToken", "Byoc", "SipAuthUsername", "SipAuthPassword"),
+    *("ClientNotificationUrl", "MachineDetection", "MachineDetectionTimeout", "AsyncAmd"),
+    *("MachineDetectionSpeechThreshold", "MachineDetectionSpeechEndThreshold"),
+    *("MachineDetectionSilenceTimeout", "AsyncAmdStatusCallback", "AsyncAmdStatusCallbackMethod"),
+)
+"""What a call may be created with (Twilio's OpenAPI description)."""
+
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|client:.+|sips?:.+|app:AP[0-9a-f]{32}")
 _SEND_DIGITS = re.compile(r"[0-9A-D#*wW]{1,32}")
 
@@ -79,8 +94,38 @@ def check_instructions(form: Form) -> None:
         raise Refusal(400, 12100, f"The root element is {root.tag}, not Response")
 
 
+def check_known(form: Form, known: Iterable[str]) -> None:
+    """Refuse parameters that the resource does not have.
+
+    Twilio may let them pass in silence; a client that is tested must not have any.
+    """
+    unknown = sorted(set(form) - set(known))
+    if unknown:
+        raise Refusal(400, 20001, f"Unknown parameter {unknown[0]}")
+
+
+def check_range(form: Form, name: str, least: int, most: int) -> None:
+    """Refuse a number that is none, or out of its range."""
+    value = one(form, name)
+    if value is not None and not (value.isdecimal() and least <= int(value) <= most):
+        raise Refusal(400, 20001, f"{name} must be {least} to {most}, not {value}")
+
+
+def check_detection(form: Form) -> None:
+    """Refuse what answering machine detection cannot do."""
+    word(form, "MachineDetection", "Enable", ("Enable", "DetectMessageEnd"))
+    word(form, "AsyncAmd", "false", ("true", "false"))
+    check_urls(form, "AsyncAmdStatusCallback")
+    check_range(form, "MachineDetectionTimeout", 3, 59)
+    check_range(form, "MachineDetectionSpeechThreshold", 1000, 6000)
+    check_range(form, "MachineDetectionSpeechEndThreshold", 500, 5000)
+    check_range(form, "MachineDetectionSilenceTimeout", 2000, 10000)
+
+
 def check_dialling(form: Form) -> None:
     """Refuse a ring time over 600 s, and digits that cannot be sent."""
+    words(form, "StatusCallbackEvent", "completed", CALL_EVENTS)
+    check_range(form, "TimeLimit", 1, 24 * 3600)
     timeout = one(form, "Timeout") or "60"
     if not timeout.isdigit() or int(timeout) > 600:
         raise Refusal(400, 21208, f"Invalid Timeout {timeout}")

@@ -40,7 +40,7 @@ class Ears:
     def __init__(self, silence_ms: int = 200) -> None:
         self._endpointing = Endpointing(Endpoints(end_silence_ms=silence_ms, longest_ms=3_600_000))
         self.audio = bytearray()
-        self._read = self._began = 0
+        self._read = self._began = self._ended = 0
 
     def feed(self, audio: bytes) -> Iterator[Began | Ended]:
         """Take audio; yield what is heard."""
@@ -50,10 +50,11 @@ class Ears:
             self._read += FRAME_BYTES
             match self._endpointing.frame(level_dbfs(frame)):
                 case SpeechStarted(at_ms):
-                    self._began = max(0, at_ms * 8 - 8 * 300)
+                    self._began = max(self._ended, at_ms * 8 - 8 * 300)
                     yield Began(at_ms)
                 case SpeechEnded():
                     said = " ".join(words_in(bytes(self.audio[self._began : self._read])))
+                    self._ended = self._read
                     yield Ended(said, self._read / 8)
 
 
