@@ -1,0 +1,198 @@
+"""Takes away what is older than it may be: calls with all that hangs on them, files included, and
+campaigns that have ended, with their leads.
+
+A few hundred rows at a time, so that nothing else waits long for its turn at the database.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, select, tuple_
+
+from gateway.store.store import Store, StoreError
+from gateway.store.tables import (
+    attempts,
+    calls,
+    campaigns,
+    carrier_lines,
+    deliveries,
+    delivery_tries,
+    jobs,
+    leads,
+    lines,
+    recordings,
+    tool_calls,
+    turns,
+)
+
+log = structlog.get_logger(__name__)
+
+DAY_SECONDS = 86_400.0
+
+_AT_ONCE = 200
+_REST_SECONDS = 0.02
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What went, or would go."""
+
+    calls: int = 0
+    recordings: int = 0
+    deliveries: int = 0
+    attempts: int = 0
+    jobs: int = 0
+    campaigns: int = 0
+    files_left: int = 0
+    """Recordings' files that could not be removed: their rows stay, and so do their calls."""
+
+
+async def count_older(store: Store, before: float) -> Pruned:
+    """Return what `prune` would take. Raises ``StoreError``."""
+    old = select(calls.c.sid).where(_over(before))
+    return Pruned(
+        calls=await _count(store, calls, _over(before)),
+        recordings=await _count(store, recordings, recordings.c.call_sid.in_(old)),
+        deliveries=await _count(
+            store, deliveries, or_(deliveries.c.call_sid.in_(old), _settled(before))
+        ),
+        attempts=await _count(store, attempts, attempts.c.ended < before),
+        jobs=len(await _jobs(store, before)),
+        campaigns=await _count(store, campaigns, campaigns.c.ended < before),
+    )
+
+
+async def prune(store: Store, before: float, data_dir: Path) -> Pruned:
+    """Take away calls that began ``before`` (Unix seconds), and what ended before without one.
+
+    Files of recordings go first: without a row nobody would find them again. Raises
+    ``StoreError``; what went by then is gone.
+    """
+    done = Pruned()
+    place: tuple[float, str] = (float("-inf"), "")
+    while batch := await _oldest(store, before, place):
+        place = batch[-1]
+        await _take(store, [sid for _, sid in batch], data_dir, done)
+        await asyncio.sleep(_REST_SECONDS)
+    await _take_deliveries(store, _settled(before), done)
+    done.attempts = await _take_slices(store, attempts, attempts.c.ended < before)
+    for job in await _jobs(store, before):
+        done.jobs += await store.commit(delete(jobs).where(jobs.c.id == job))
+    await _take_campaigns(store, campaigns.c.ended < before, done)
+    return done
+
+
+async def prune_daily(store: Store, days: float, data_dir: Path) -> None:
+    """Prune once a day, until cancelled. What fails is tried again the next day."""
+    while True:
+        try:
+            done = await prune(store, time.time() - days * DAY_SECONDS, data_dir)
+        except StoreError as error:
+            log.warning("old records stay for now", reason=error.sentence)
+        else:
+            if done.calls:
+                log.info("old records are gone", calls=done.calls, recordings=done.recordings)
+        await asyncio.sleep(DAY_SECONDS)
+
+
+def _over(before: float) -> ColumnElement[bool]:
+    """Calls that began ``before``, and are no longer in progress as far as anybody can tell."""
+    c = calls.c
+    return and_(c.began < before, or_(c.ended.is_not(None), c.began < time.time() - DAY_SECONDS))
+
+
+async def _oldest(store: Store, before: float, place: tuple[float, str]) -> list[tuple[float, str]]:
+    c = calls.c
+    wanted = select(c.began, c.sid).where(_over(before))
+    if place[1]:
+        wanted = wanted.where(c.began >= place[0], or_(c.began > place[0], c.sid > place[1]))
+    rows = await store.rows(wanted.order_by(c.began, c.sid).limit(_AT_ONCE))
+    return [(row["began"], row["sid"]) for row in rows]
+
+
+async def _take(store: Store, sids: Sequence[str], data_dir: Path, done: Pruned) -> None:
+    r = recordings.c
+    kept = await store.rows(select(r.id, r.call_sid, r.path).where(r.call_sid.in_(sids)))
+    files = {row["id"]: row["path"] for row in kept if row["path"]}
+    left = await asyncio.to_thread(_remove, files, data_dir)
+    done.files_left += len(left)
+    stay = {row["call_sid"] for row in kept if row["id"] in left}
+    gone = [sid for sid in sids if sid not in stay]
+    done.recordings += sum(row["call_sid"] not in stay for row in kept)
+    await _take_deliveries(store, deliveries.c.call_sid.in_(gone), done)
+    hanging = (lines, turns, tool_calls, recordings, carrier_lines)
+    done.calls += await store.commit(
+        *(delete(table).where(table.c.call_sid.in_(gone)) for table in hanging),
+        delete(calls).where(calls.c.sid.in_(gone)),
+    )
+
+
+async def _take_deliveries(store: Store, which: ColumnElement[bool], done: Pruned) -> None:
+    ids = select(deliveries.c.id).where(which)
+    done.deliveries += await store.commit(
+        delete(delivery_tries).where(delivery_tries.c.delivery_id.in_(ids)),
+        delete(deliveries).where(which),
+    )
+
+
+async def _take_campaigns(store: Store, which: ColumnElement[bool], done: Pruned) -> None:
+    while rows := await store.rows(select(campaigns.c.id).where(which).limit(1)):
+        campaign = rows[0]["id"]
+        await _take_slices(store, leads, leads.c.campaign_id == campaign)
+        done.campaigns += await store.commit(delete(campaigns).where(campaigns.c.id == campaign))
+
+
+async def _jobs(store: Store, before: float) -> list[str]:
+    """Return the jobs made ``before`` whose campaign has ended ``before``, or is gone."""
+    goes_on = select(campaigns.c.id).where(
+        campaigns.c.id == jobs.c.body["campaign"].as_string(),
+        or_(campaigns.c.ended.is_(None), campaigns.c.ended >= before),
+    )
+    rows = await store.rows(select(jobs.c.id).where(jobs.c.created < before, ~goes_on.exists()))
+    return [row["id"] for row in rows]
+
+
+async def _take_slices(store: Store, table: Table, which: ColumnElement[bool]) -> int:
+    """Take rows away some at a time; return how many."""
+    key = tuple(table.primary_key)
+    wanted = select(*key).where(which).limit(_AT_ONCE)
+    count = 0
+    while gone := await store.commit(delete(table).where(tuple_(*key).in_(wanted))):
+        count += gone
+        await asyncio.sleep(_REST_SECONDS)
+    return count
+
+
+async def _count(store: Store, table: Table, which: ColumnElement[bool]) -> int:
+    rows = await store.rows(select(func.count().label("n")).select_from(table).where(which))
+    return int(rows[0]["n"])
+
+
+def _settled(before: float) -> ColumnElement[bool]:
+    return (deliveries.c.created < before) & (deliveries.c.state != "waiting")
+
+
+def _remove(files: dict[str, Any], data_dir: Path) -> set[str]:
+    """Remove files below ``data_dir``, and folders that are empty then; return what is left."""
+    root, left = data_dir.resolve(), set[str]()
+    for recording, name in files.items():
+        path = (root / name).resolve()
+        if not path.is_relative_to(root):
+            left.add(recording)
+            continue
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            left.add(recording)
+            continue
+        with suppress(OSError):
+            for folder in path.parents[:3]:  # of day, month and year
+                if folder.parent != root:
+                    folder.rmdir()
+    return left
