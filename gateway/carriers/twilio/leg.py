@@ -1,15 +1,32 @@
 """One call's leg at Twilio: our answers as TwiML, and its REST when Twilio does not ask."""
 
-from gateway.calls.answers import Answer, Apologise, Busy, Connect, Dial, HangUp
+from gateway.calls.answers import (
+    Answer,
+    Apologise,
+    Brief,
+    Busy,
+    Connect,
+    Dial,
+    Excuse,
+    HangUp,
+    Hold,
+    Join,
+    Meet,
+    Unanswered,
+)
 from gateway.carriers.control import CallControl, CarrierRefusedError
-from gateway.carriers.twilio import twiml
+from gateway.carriers.twilio import transfer_twiml, twiml
 from gateway.carriers.twilio.origin import Origin
+from gateway.carriers.twilio.placing import MARKER
 
 MEDIA_PATH = "/twilio/media/"
 NEXT_PATH = "/twilio/next"
 STREAM_PATH = "/twilio/stream"
 RECORDING_PATH = "/twilio/recording"
 TRANSCRIPTION_PATH = "/twilio/transcription"
+HOLD_PATH = "/twilio/hold"
+ROOM_PATH = "/twilio/room"
+BRIEFING_PATH = "/twilio/briefing"
 
 
 class TwilioLeg:
@@ -22,11 +39,16 @@ class TwilioLeg:
         self._caller_id = caller_id
         self._recording: str | None = None
         self._transcription: str | None = None
+        self._is_recording = self._is_transcribing = False
 
     @property
     def reachable(self) -> bool:
         """Whether REST credentials are set."""
         return self._control is not None
+
+    def url(self, path: str) -> str:
+        """Return the public address of a path of the gateway."""
+        return self._origin.url(path)
 
     def document(self, answer: Answer) -> str:
         """Return ``answer`` as TwiML."""
@@ -38,14 +60,41 @@ class TwilioLeg:
                     status_url=self._origin.url(STREAM_PATH),
                     digits=digits,
                 )
-            case Dial(number):
-                return twiml.dial(number, self._origin.url(NEXT_PATH), caller_id=self._caller_id)
-            case Apologise(fallback):
-                return twiml.failure(fallback)
-            case Busy(fallback):
-                return twiml.busy(fallback)
-            case HangUp():
-                return twiml.hang_up()
+            case Join(url, name):
+                return twiml.connect_elsewhere(
+                    url,
+                    self._origin.url(NEXT_PATH),
+                    name=name,
+                    status_url=self._origin.url(STREAM_PATH),
+                )
+            case Dial(number, ring_seconds):
+                return twiml.dial(
+                    number,
+                    self._origin.url(NEXT_PATH),
+                    caller_id=self._caller_id,
+                    timeout_s=ring_seconds,
+                )
+            case Hold() | Brief() | Meet() | Excuse():
+                return self._of_transfer(answer)
+            case Apologise() | Busy() | Unanswered() | HangUp():
+                return _ending(answer)
+
+    def _of_transfer(self, answer: Hold | Brief | Meet | Excuse) -> str:
+        match answer:
+            case Hold(room):
+                return transfer_twiml.hold(
+                    room,
+                    self._origin.url(NEXT_PATH),
+                    wait_url=self._origin.url(HOLD_PATH),
+                    events_url=self._origin.url(ROOM_PATH),
+                )
+            case Meet(room):
+                return transfer_twiml.meet(room)
+            case Excuse(text, language):
+                return transfer_twiml.last_words(text, language=language)
+            case Brief(marker, attempt, text, language, words):
+                url = self._origin.url(f"{BRIEFING_PATH}?{MARKER}={marker}&n={attempt}")
+                return transfer_twiml.brief(text, url, language=language, words=words)
 
     async def enforce(self, answer: Answer) -> None:
         """Act on ``answer`` by REST. Raises `CarrierError`."""
@@ -55,35 +104,51 @@ class TwilioLeg:
         else:
             await control.redirect(self._sid, self.document(answer))
 
-    async def start_recording(self) -> None:
-        """Record by Twilio. Raises `CarrierError`."""
+    async def start_recording(self) -> str:
+        """Record by Twilio; return the recording's SID. Raises `CarrierError`."""
         control = self._rest("start recording")
         url = self._origin.url(RECORDING_PATH)
         self._recording = await control.start_recording(self._sid, callback_url=url)
+        self._is_recording = True
+        return self._recording
 
     async def stop_recording(self) -> None:
         """Stop the recording started last, when one runs. Raises `CarrierError`."""
         control = self._rest("stop recording")
         if self._recording is not None:
+            self._is_recording = False
             await control.stop_recording(self._sid, self._recording)
 
-    async def delete_recording(self) -> None:
-        """Delete the recording started last. Raises `CarrierError`."""
+    async def delete_recording(self) -> str:
+        """Delete the recording started last; return its SID. Raises `CarrierError`."""
         control = self._rest("delete recording")
-        if self._recording is not None:
-            await control.delete_recording(self._recording)
+        if self._recording is None:
+            return ""
+        await control.delete_recording(self._recording)
+        return self._recording
 
     async def start_transcription(self) -> None:
         """Transcribe by Twilio. Raises `CarrierError`."""
         control = self._rest("start transcription")
         url = self._origin.url(TRANSCRIPTION_PATH)
         self._transcription = await control.start_transcription(self._sid, callback_url=url)
+        self._is_transcribing = True
 
     async def stop_transcription(self) -> None:
         """Stop the transcription started last. Raises `CarrierError`."""
         control = self._rest("stop transcription")
         if self._transcription is not None:
+            self._is_transcribing = False
             await control.stop_transcription(self._sid, self._transcription)
+
+    async def leave_off(self) -> None:
+        """Stop what was started of these and goes on. Raises `CarrierError`."""
+        try:
+            if self._is_recording:
+                await self.stop_recording()
+        finally:
+            if self._is_transcribing:
+                await self.stop_transcription()
 
     def _rest(self, operation: str) -> CallControl:
         if self._control is None:
@@ -91,3 +156,15 @@ class TwilioLeg:
                 operation, 20003, "needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
             )
         return self._control
+
+
+def _ending(answer: Apologise | Busy | Unanswered | HangUp) -> str:
+    match answer:
+        case Apologise(fallback, unconnected):
+            return twiml.unconnected(fallback) if unconnected else twiml.failure(fallback)
+        case Busy(fallback):
+            return twiml.busy(fallback)
+        case Unanswered():
+            return twiml.unanswered()
+        case HangUp():
+            return twiml.hang_up()

@@ -12,6 +12,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import msgspec
+
 from gateway.carriers.control import CallGoneError, CarrierError, CarrierUnavailableError
 from gateway.carriers.twilio import faults, twiml
 from gateway.carriers.twilio.sdk import Account, Sdk, load
@@ -209,6 +211,22 @@ class TwilioRest:
 
 def _answered(operation: str, sid: str, error: Exception) -> CarrierError:
     status, code = getattr(error, "status", None), getattr(error, "code", None)
+    if status is None and len(error.args) > 1:
+        status, code = _of_page(error.args[1])
     if not isinstance(status, int):
         return faults.of_nonsense(operation)
     return faults.of_response(operation, sid, status, code if isinstance(code, int) else None)
+
+
+def _of_page(response: Any) -> tuple[object, object]:
+    """Return status and code of a list that was refused: the SDK only encloses the response."""
+    text = getattr(response, "text", "")
+    try:
+        code = msgspec.json.decode(text, type=_Refused).code
+    except (msgspec.DecodeError, TypeError):
+        code = None
+    return getattr(response, "status_code", None), code
+
+
+class _Refused(msgspec.Struct):
+    code: int | None = None

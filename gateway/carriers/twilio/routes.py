@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.calls.answers import Answer, Apologise, IncomingCall
+from gateway.calls.answers import Answer, Apologise, IncomingCall, given
 from gateway.calls.call import Call
 from gateway.calls.registry import Calls
 from gateway.carriers.control import CallControl
+from gateway.carriers.placing import PlacedCalls
 from gateway.carriers.twilio import twiml, webhooks
 from gateway.carriers.twilio.fields import FieldError
 from gateway.carriers.twilio.leg import (
@@ -28,36 +29,37 @@ from gateway.carriers.twilio.leg import (
     TwilioLeg,
 )
 from gateway.carriers.twilio.origin import Origin
+from gateway.carriers.twilio.owners import SENTENCE, Owners
+from gateway.carriers.twilio.placing import MARKER
 from gateway.carriers.twilio.signature import SignatureCheck, Verdict
 from gateway.carriers.twilio.signed_request import Parameters, SignedRequest, header_fields
-from gateway.carriers.twilio.vocabulary import CallStatus
+from gateway.carriers.twilio.transfer_routes import Handler, TransferRoutes
+from gateway.carriers.twilio.vocabulary import CallStatus, StreamEvent
 from gateway.throttle import Throttle
 from shared import messages
 
 log = structlog.get_logger(__name__)
 
 VOICE_PATHS = ("/twilio/voice", "/incoming", "/incoming-call", "/incoming-call-eleven")
+CALL_STATUS_PATH = "/call-status"
 _FORM = "application/x-www-form-urlencoded"
 _MOST_SLOWED = 100
 _BODY_SECONDS = 15.0  # Twilio gives up on a webhook after as long
-_FINAL = {
-    CallStatus.COMPLETED,
-    CallStatus.BUSY,
-    CallStatus.FAILED,
-    CallStatus.NO_ANSWER,
-    CallStatus.CANCELED,
-}
-
-Handler = Callable[[Parameters, Origin], Response]
+_TALKED = {CallStatus.COMPLETED, CallStatus.ANSWERED}
+_STREAM_OVER = {StreamEvent.STOPPED, StreamEvent.ERROR}
 
 
 @dataclass(frozen=True, slots=True)
 class TwilioOptions:
-    """What the webhooks need of the settings. ``caller_id`` is shown to those we dial."""
+    """What the webhooks need of the settings. ``caller_id`` is shown to those we dial.
+
+    ``account_sid`` is the operator's own account; ``None``: all calls are.
+    """
 
     max_body: int
     fallback: str | None
     caller_id: str | None
+    account_sid: str | None = None
 
 
 class TwilioRoutes:
@@ -70,10 +72,14 @@ class TwilioRoutes:
         throttle: Throttle,
         control: CallControl | None,
         options: TwilioOptions,
+        placed: PlacedCalls | None = None,
+        transfers: TransferRoutes | None = None,
+        owners: Owners | None = None,
     ) -> None:
         self._calls, self._check, self._throttle = calls, check, throttle
         self._control, self._options = control, options
-        self._slowed = 0
+        self._placed, self._transfers = placed or PlacedCalls(), transfers
+        self._owners, self._slowed = owners or Owners(calls), 0
 
     def routes(self) -> list[Route]:
         """Return the routes for the application."""
@@ -81,11 +87,14 @@ class TwilioRoutes:
         handlers |= {
             NEXT_PATH: self._next,
             "/twilio/status": self._status,
+            CALL_STATUS_PATH: self._call_status,
             STREAM_PATH: self._stream,
             RECORDING_PATH: self._recording,
             TRANSCRIPTION_PATH: self._transcription,
             "/twilio/amd": self._amd,
         }
+        if self._transfers is not None:
+            handlers |= self._transfers.handlers()
         return [
             Route(path + slash, self._endpoint(handler), methods=["GET", "POST"])
             for path, handler in handlers.items()
@@ -112,7 +121,8 @@ class TwilioRoutes:
             if not verdict.verified or verdict.origin is None:
                 return await self._refuse(signed, verdict)
             self._throttle.passed(signed.client or "")
-            return self._handle(handler, verdict.parameters, verdict.origin)
+            parameters = (*verdict.parameters, *signed.further())
+            return await self._handle(handler, parameters, verdict.origin)
 
         return endpoint
 
@@ -145,9 +155,11 @@ class TwilioRoutes:
                 self._slowed -= 1
         return PlainTextResponse(verdict.sentence, int(verdict.outcome.value))
 
-    def _handle(self, handler: Handler, parameters: Parameters, origin: Origin) -> Response:
+    async def _handle(self, handler: Handler, parameters: Parameters, origin: Origin) -> Response:
+        if await self._owners.is_anothers(parameters):
+            return PlainTextResponse(SENTENCE, 403)
         try:
-            return handler(parameters, origin)
+            return await handler(parameters, origin)
         except FieldError as error:
             log.warning("webhook without a call", reason=str(error))
             return PlainTextResponse(str(error), 400)
@@ -158,68 +170,114 @@ class TwilioRoutes:
 
     # The webhooks --------------------------------------------------------------------------------
 
-    def _leg(self, call_sid: str, origin: Origin) -> TwilioLeg:
-        return TwilioLeg(call_sid, origin, self._control, self._options.caller_id)
+    async def _leg(self, it: webhooks.CallWebhook, origin: Origin) -> TwilioLeg:
+        options = self._options
+        if options.account_sid in (None, it.account_sid):
+            return TwilioLeg(it.call_sid, origin, self._control, options.caller_id)
+        control = await self._placed.control_of(it.account_sid)
+        return TwilioLeg(it.call_sid, origin, control or self._control, options.caller_id)
 
-    def _incoming(self, parameters: Parameters, origin: Origin) -> tuple[IncomingCall, TwilioLeg]:
+    async def _incoming(
+        self, parameters: Parameters, origin: Origin
+    ) -> tuple[IncomingCall, TwilioLeg]:
         it = webhooks.voice_webhook(parameters)
-        leg = self._leg(it.call_sid, origin)
+        leg = await self._leg(it, origin)
+        placed = None
+        if it.direction.startswith("outbound") and self._calls.get(it.call_sid) is None:
+            placed = await self._placed.plan(_marker(it), it.call_sid)
         incoming = IncomingCall(
-            it.call_sid, it.account_sid, it.from_, it.to, it.direction, dict(it.everything), leg
+            it.call_sid,
+            it.account_sid,
+            it.from_,
+            it.to,
+            it.direction,
+            dict(it.everything),
+            leg,
+            placed,
         )
         return incoming, leg
 
-    def _voice(self, parameters: Parameters, origin: Origin) -> Response:
-        incoming, leg = self._incoming(parameters, origin)
-        return _twiml(leg, self._calls.incoming(incoming))
+    async def _voice(self, parameters: Parameters, origin: Origin) -> Response:
+        incoming, leg = await self._incoming(parameters, origin)
+        to_human = self._transfers.answered(incoming) if self._transfers is not None else None
+        if to_human is not None:
+            return _twiml(leg, to_human)
+        return _twiml(leg, await given(self._calls.incoming(incoming)))
 
-    def _next(self, parameters: Parameters, origin: Origin) -> Response:
-        incoming, leg = self._incoming(parameters, origin)
+    async def _next(self, parameters: Parameters, origin: Origin) -> Response:
+        incoming, leg = await self._incoming(parameters, origin)
         dial = webhooks.dial_result(parameters)
-        answered = (
-            None
-            if dial is None
-            else dial.status
-            in (
-                CallStatus.COMPLETED,
-                CallStatus.ANSWERED,
-            )
-        )
-        return _twiml(leg, self._calls.next(incoming, answered))
+        answered = None if dial is None else dial.status in _TALKED
+        status = CallStatus(incoming.parameters.get("CallStatus", ""))
+        call = self._calls.get(incoming.sid)
+        if call is not None and call.holding.is_open and status.final:
+            call.status(status.value, final=True)  # the room was left by hanging up
+        return _twiml(leg, await given(self._calls.next(incoming, answered)))
 
-    def _status(self, parameters: Parameters, origin: Origin) -> Response:
+    async def _status(self, parameters: Parameters, origin: Origin) -> Response:
         it = webhooks.status_callback(parameters)
         call = self._calls.get(it.call_sid)
         if call is not None:
-            call.status(it.call_status.value, it.call_status in _FINAL)
+            call.status(it.call_status.value, it.call_status.final)
+        else:
+            self._calls.late(it.call_sid, messages.CallStatus(it.call_status.value))
+        if marker := _marker(it):
+            status, final = it.call_status.value, it.call_status.final
+            await self._placed.told(marker, it.call_sid, status, final=final)
         return Response(status_code=204)
 
-    def _stream(self, parameters: Parameters, origin: Origin) -> Response:
+    async def _call_status(self, parameters: Parameters, origin: Origin) -> Response:
+        """Answer as the replaced system whose path this is."""
+        try:
+            await self._status(parameters, origin)
+        except FieldError:
+            return PlainTextResponse("Invalid request", 400)
+        return JSONResponse({"success": True})
+
+    async def _stream(self, parameters: Parameters, origin: Origin) -> Response:
         it = webhooks.stream_status(parameters)
         if it.error:
             log.warning("Twilio reports a stream error", call_sid=it.call_sid, error=it.error)
+        call = self._calls.get(it.call_sid)
+        if call is not None:
+            call.stream_reported(it.error, over=it.event in _STREAM_OVER)
         return Response(status_code=204)
 
-    def _recording(self, parameters: Parameters, origin: Origin) -> Response:
+    async def _recording(self, parameters: Parameters, origin: Origin) -> Response:
         it = webhooks.recording_status(parameters)
         event = messages.RecordingChanged(it.recording_sid, it.status.value, it.url or None)
-        return self._tell(it.call_sid, event)
+        answer = self._tell(it.call_sid, event)
+        self._calls.recording_told()
+        return answer
 
-    def _transcription(self, parameters: Parameters, origin: Origin) -> Response:
+    async def _transcription(self, parameters: Parameters, origin: Origin) -> Response:
         it = webhooks.transcription_event(parameters)
+        if it.error:
+            log.warning("Twilio cannot transcribe", call_sid=it.call_sid, error=it.error)
         if not it.text:
             return Response(status_code=204)
+        if it.final:
+            self._calls.transcribed(it.call_sid, webhooks.carrier_line(it))
         return self._tell(it.call_sid, messages.TranscriptReceived(it.track, it.text, it.final))
 
-    def _amd(self, parameters: Parameters, origin: Origin) -> Response:
+    async def _amd(self, parameters: Parameters, origin: Origin) -> Response:
         it = webhooks.amd_result(parameters)
+        if marker := _marker(it):
+            await self._placed.answered_by(marker, it.call_sid, it.answered_by.value)
         return self._tell(it.call_sid, messages.AnsweredBy(it.answered_by.value))
 
     def _tell(self, call_sid: str, event: messages.Event) -> Response:
         call: Call | None = self._calls.get(call_sid)
         if call is not None:
             call.tell(event)
+        else:
+            self._calls.late(call_sid, event)
         return Response(status_code=204)
+
+
+def _marker(it: webhooks.CallWebhook) -> str:
+    """Return the marker of a call that we placed; it is in the URL, which is signed."""
+    return it.everything.get(MARKER, "")
 
 
 def _twiml(leg: TwilioLeg, answer: Answer) -> Response:

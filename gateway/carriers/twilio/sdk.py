@@ -61,10 +61,10 @@ class OriginClient:
         """Make a request; the caller limits its time."""
         return await self._inner.request(
             method,
-            _moved(url, self._origin),
+            moved(url, self._origin),
             params=params,
             data=urlencode(data, doseq=True) if data else None,
-            headers={**(headers or {}), **_authorization(auth)},
+            headers={**(headers or {}), **authorization(auth)},
             timeout=timeout,
             allow_redirects=allow_redirects,
         )
@@ -113,14 +113,16 @@ def _import() -> dict[str, Any]:
     return {name: importlib.import_module(name) for name in _MODULES}
 
 
-def _moved(url: str, origin: str | None) -> str:
+def moved(url: str, origin: str | None) -> str:
+    """Return ``url`` at another origin, if there is one."""
     if origin is None:
         return url
     there, wanted = urlsplit(origin), urlsplit(url)
     return urlunsplit((there.scheme, there.netloc, wanted.path, wanted.query, ""))
 
 
-def _authorization(auth: tuple[str, str] | None) -> dict[str, str]:
+def authorization(auth: tuple[str, str] | None) -> dict[str, str]:
+    """Return the header that carries credentials."""
     if auth is None:
         return {}
     return {"Authorization": "Basic " + base64.b64encode(":".join(auth).encode()).decode()}

@@ -81,6 +81,13 @@ class SignedRequest:
             return _content(pairs, signed=True)
         return SignedContent(account_sid=self._json_account(), intact=self._body_fits_hash())
 
+    def further(self) -> Parameters:
+        """Return the parameters of a POST's URL: what we wrote into it ourselves.
+
+        The signature covers the URL. Of those that a body has, too, the body's count.
+        """
+        return self._query() if self.method.upper() == "POST" else ()
+
     def _query(self) -> Parameters:
         return _pairs(self.target.partition("#")[0].partition("?")[2])
 

@@ -28,12 +28,15 @@ within Twilio's 15 s. By default Twilio repeats once, and on connection failure 
 
 BUSY = "All our lines are busy at the moment."
 FAILED = "We are sorry, something went wrong on our side."
+UNCONNECTED = "Sorry, there was an error connecting your call."
 CONNECTING = "Please stay on the line, we are connecting you."
 CALL_LATER = "Please call again later. Goodbye."
+UNANSWERED = "We are sorry, nobody can take your call at the moment."
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DIGITS = re.compile(r"[0-9A-D#*wW]{1,128}")
 _STREAM_URL = re.compile(r"wss?://[^?#\s]+")
+_SOCKET_URL = re.compile(r"wss?://[^#\s]+")
 
 
 class TwimlError(ValueError):
@@ -77,16 +80,35 @@ def connect_stream(
     stream = connect.stream(url=stream_url, status_callback=status_url)
     for name, value in (parameters or {}).items():
         stream.parameter(name=_clean(name), value=_parameter_value(name, value))
+    return _connected(response, connect, next_url)
+
+
+def connect_elsewhere(
+    url: str, next_url: str, *, name: str | None = None, status_url: str | None = None
+) -> str:
+    """Connect the call to somebody else's media socket, then ask ``next_url`` how to go on.
+
+    ``url`` is as its owner gave it, query included (Twilio documents none). Raises ``TwimlError``,
+    which does not show it.
+    """
+    if not _SOCKET_URL.fullmatch(url) or _clean(url) != url:
+        raise TwimlError("the address of the service's media socket", "is none: wss://")
+    connect = Connect()
+    connect.stream(url=url, name=name, status_callback=status_url)
+    return _connected(VoiceResponse(), connect, next_url)
+
+
+def _connected(response: VoiceResponse, connect: Connect, next_url: str) -> str:
     response.append(connect)
     response.redirect(f"{next_url}#{RETRIES}", method="POST")
-    return _document(response)
+    return document(response)
 
 
 def hang_up() -> str:
     """End the call."""
     response = VoiceResponse()
     response.hangup()
-    return _document(response)
+    return document(response)
 
 
 def dial(
@@ -104,9 +126,9 @@ def dial(
     """
     response = VoiceResponse()
     if message is not None:
-        response.say(_spoken(message))
+        response.say(spoken(message))
     _add_dial(response, number, caller_id, timeout_s, action=f"{next_url}#{RETRIES}")
-    return _document(response)
+    return document(response)
 
 
 def busy(fallback_number: str | None = None) -> str:
@@ -119,6 +141,11 @@ def failure(fallback_number: str | None = None) -> str:
     return apology(f"{FAILED} {_ending(fallback_number)}", fallback_number)
 
 
+def unconnected(fallback_number: str | None = None) -> str:
+    """Say that the call could not be connected, and dial the fallback number if there is one."""
+    return apology(f"{UNCONNECTED} {_ending(fallback_number)}", fallback_number)
+
+
 def apology(
     message: str, fallback_number: str | None = None, *, language: str | None = None
 ) -> str:
@@ -128,18 +155,23 @@ def apology(
     BCP 47 tag of what is said. Raises ``TwimlError``.
     """
     response = VoiceResponse()
-    response.say(_spoken(message), language=language)
+    response.say(spoken(message), language=language)
     if fallback_number:
         _add_dial(response, fallback_number, None, 30, action=None)
     response.hangup()
-    return _document(response)
+    return document(response)
 
 
-def inline(document: str) -> str:
+def unanswered() -> str:
+    """Say that nobody takes the call, and end it."""
+    return apology(f"{UNANSWERED} {CALL_LATER}")
+
+
+def inline(text: str) -> str:
     """Return a document as the REST API takes it. Raises ``TwimlTooLongError``."""
-    if len(document) > MAX_INLINE_CHARACTERS:
-        raise TwimlTooLongError(document, len(document), MAX_INLINE_CHARACTERS)
-    return document
+    if len(text) > MAX_INLINE_CHARACTERS:
+        raise TwimlTooLongError(text, len(text), MAX_INLINE_CHARACTERS)
+    return text
 
 
 def _add_dial(
@@ -163,7 +195,8 @@ def _dialled(digits: str) -> str:
     return digits
 
 
-def _spoken(message: str) -> str:
+def spoken(message: str) -> str:
+    """Return what ``<Say>`` can say of it. Raises ``TwimlError``."""
     text = _clean(message).strip()
     if not text:
         raise TwimlError(message, "leaves nothing to say")
@@ -184,9 +217,10 @@ def _clean(text: str) -> str:
     return _NOT_XML.sub("", text)
 
 
-def _document(response: VoiceResponse) -> str:
-    document = str(response)
-    size = len(document.encode())
+def document(response: VoiceResponse) -> str:
+    """Return the text of a document. Raises ``TwimlTooLongError``."""
+    text = str(response)
+    size = len(text.encode())
     if size > MAX_DOCUMENT_BYTES:
-        raise TwimlTooLongError(document, size, MAX_DOCUMENT_BYTES)
-    return document
+        raise TwimlTooLongError(text, size, MAX_DOCUMENT_BYTES)
+    return text

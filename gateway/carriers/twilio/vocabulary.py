@@ -56,6 +56,16 @@ class StreamEvent(_Word):
     OTHER = "other"
 
 
+class RoomEvent(_Word):
+    """StatusCallbackEvent of a conference."""
+
+    STARTED = "conference-start"
+    ENDED = "conference-end"
+    JOINED = "participant-join"
+    LEFT = "participant-leave"
+    OTHER = "other"
+
+
 class RecordingState(_Word):
     """RecordingStatus."""
 

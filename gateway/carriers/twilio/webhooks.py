@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.calls.record import CarrierLine
 from gateway.carriers.twilio.fields import Fields
 from gateway.carriers.twilio.signed_request import Parameters
 from gateway.carriers.twilio.vocabulary import (
     Answerer,
     CallStatus,
     RecordingState,
+    RoomEvent,
     StreamEvent,
     TranscriptionStep,
 )
@@ -105,6 +107,23 @@ class AmdResult(CallWebhook):
 
     answered_by: Answerer
     duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered(CallWebhook):
+    """What a ``<Gather>`` has heard; both are empty when it was nothing."""
+
+    digits: str
+    speech: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomCallback:
+    """Somebody has come into a conference or left it; ``call_sid`` is empty for other news."""
+
+    event: RoomEvent
+    room: str
+    call_sid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +225,15 @@ def transcription_event(parameters: Parameters) -> TranscriptionEvent:
     )
 
 
+def carrier_line(it: TranscriptionEvent) -> CarrierLine:
+    """Return what a final piece of a transcript is for the record."""
+    track = it.track.removesuffix("_track")
+    line_id = f"{it.transcription_sid}:{it.sequence_id if it.sequence_id is not None else ''}"
+    if it.sequence_id is None:  # no repeat can be told from another line
+        line_id += f"{track}:{it.timestamp}"
+    return CarrierLine(line_id, track, it.text, it.confidence)
+
+
 def amd_result(parameters: Parameters) -> AmdResult:
     """Read the result of answering machine detection."""
     fields = Fields(parameters)
@@ -215,6 +243,28 @@ def amd_result(parameters: Parameters) -> AmdResult:
         everything=fields.everything,
         answered_by=Answerer(fields.text("AnsweredBy")),
         duration_ms=fields.whole("MachineDetectionDuration"),
+    )
+
+
+def gathered(parameters: Parameters) -> Gathered:
+    """Read what a ``<Gather>`` has heard."""
+    fields = Fields(parameters)
+    return Gathered(
+        call_sid=fields.sid("CallSid", "CA"),
+        account_sid=fields.sid("AccountSid", "AC"),
+        everything=fields.everything,
+        digits=fields.text("Digits"),
+        speech=fields.text("SpeechResult"),
+    )
+
+
+def room_callback(parameters: Parameters) -> RoomCallback:
+    """Read a conference's status callback; some are about no call."""
+    fields = Fields(parameters)
+    return RoomCallback(
+        event=RoomEvent(fields.text("StatusCallbackEvent")),
+        room=fields.text("FriendlyName"),
+        call_sid=fields.text("CallSid"),
     )
 
 

@@ -33,6 +33,39 @@ def test_a_stream_is_connected_and_then_the_next_answer_asked_for_with_retries()
     }
 
 
+def test_a_services_socket_is_connected_as_it_is_and_by_name() -> None:
+    url = "wss://voice.example/calls/1?token=a&b=<c>"
+    document = twiml.connect_elsewhere(
+        url, NEXT, name="ultravox", status_url="https://example.com/twilio/stream"
+    )
+    assert [name for name, _, _ in verbs(document)] == ["Connect", "Redirect"]
+    stream = ET.fromstring(document).find("Connect/Stream")
+    assert stream is not None
+    assert stream.attrib == {
+        "url": url,
+        "name": "ultravox",
+        "statusCallback": "https://example.com/twilio/stream",
+    }
+
+
+@pytest.mark.parametrize("url", ["https://x", "wss://x y", "", "wss://x#y", "wss://x\x00"])
+def test_what_is_no_socket_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(twiml.TwimlError) as caught:
+        twiml.connect_elsewhere(url, NEXT)
+    assert not url or url not in str(caught.value)
+
+
+def test_a_call_that_could_not_be_connected_is_told_so() -> None:
+    spoken = verbs(twiml.unconnected())[0][2]
+    assert spoken is not None
+    assert spoken.startswith("Sorry, there was an error connecting your call.")
+    assert [name for name, _, _ in verbs(twiml.unconnected("+15005550001"))] == [
+        "Say",
+        "Dial",
+        "Hangup",
+    ]
+
+
 def test_parameters_come_through_escaped() -> None:
     given_ = {"from": "+4930", "name": 'A & B <"x">', "blank": ""}
     document = twiml.connect_stream(STREAM, NEXT, parameters=given_)
@@ -79,7 +112,12 @@ def test_no_room_is_said_and_the_fallback_number_dialled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "said"), [(twiml.busy(), twiml.BUSY), (twiml.failure(), twiml.FAILED)]
+    ("document", "said"),
+    [
+        (twiml.busy(), twiml.BUSY),
+        (twiml.failure(), twiml.FAILED),
+        (twiml.unanswered(), twiml.UNANSWERED),
+    ],
 )
 def test_without_a_fallback_number_it_is_said_to_call_later(document: str, said: str) -> None:
     assert verbs(document) == [

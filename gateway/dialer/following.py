@@ -1,0 +1,300 @@
+"""Attempts under way: what callbacks and look-ups say of them, until each has an end.
+
+A callback that was lost is made up for by asking the carrier once it is overdue. An attempt in
+doubt is known by its marker in the first callback, or looked for in the carrier's list. It is given
+up only when the carrier was asked late enough, twice, and has answered that there is no such call.
+Should it turn up after that, somebody may have been called in its place: it is hung up.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from gateway.carriers.control import CallGoneError, CarrierError
+from gateway.carriers.placing import PlacedCall
+from gateway.dialer.attempt import Attempt, AttemptState
+from gateway.dialer.errors import DialError
+from gateway.dialer.ledger import Ledger
+from gateway.dialer.lines import Lines
+from gateway.store.store import StoreError
+
+log = structlog.get_logger(__name__)
+
+MOST_REMEMBERED = 1000
+"""Attempts that are over and kept in memory, the newest; the database has all."""
+
+MOST_LOOKS = 10
+"""Look-ups at a time."""
+
+_UNDECIDED = frozenset({AttemptState.CREATING, AttemptState.DOUBT})
+
+
+@dataclass(frozen=True, slots=True)
+class FollowTimes:
+    """When the carrier is asked, in seconds.
+
+    Its list lags behind, so an attempt in doubt is looked for after ``first_look``, again every
+    ``again`` (doubled while the carrier cannot be asked, up to ``longest``), and lost if it is not
+    there after ``give_up``. Of a call that exists the end is overdue when ring time or talk time
+    are over by ``overdue``.
+    """
+
+    tick: float = 1.0
+    first_look: float = 8.0
+    give_up: float = 45.0
+    again: float = 10.0
+    longest: float = 300.0
+    overdue: float = 30.0
+
+
+@dataclass(slots=True)
+class _Watch:
+    """When an attempt is looked at next, and how that went so far. Times on a monotonic clock."""
+
+    attempt: Attempt
+    at: float
+    give_up_at: float
+    looks: int = 0
+    failures: int = 0
+    looking: bool = False
+    unwanted: bool = False
+    """It is to be ended as soon as it is known to exist."""
+    waiting: list["asyncio.Future[None]"] = field(default_factory=list)
+
+
+class Following:
+    """The attempts of one gateway. ``listeners`` hear of each change; they must not block."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        lines: Lines,
+        times: FollowTimes,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ledger, self._lines, self._times = ledger, lines, times
+        self._now, self._mono = clock, time.monotonic
+        self._open: dict[str, _Watch] = {}
+        self._past: OrderedDict[str, Attempt] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.listeners: list[Callable[[Attempt], None]] = []
+        self.recovered = asyncio.Event()
+        """The attempts of the gateway before this one are known here."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, dial_id: str) -> Attempt | None:
+        """Return an attempt that is open, or was a short while ago."""
+        watch = self._open.get(dial_id)
+        return watch.attempt if watch is not None else self._past.get(dial_id)
+
+    def follow(self, attempt: Attempt) -> None:
+        """Follow a new attempt; whoever asks the carrier says what came of that."""
+        self._open[attempt.id] = _Watch(attempt, float("inf"), float("inf"))
+
+    def adopt(self, recalled: Attempt) -> Attempt:
+        """Follow an attempt of another life, if it is open; return the one to be followed."""
+        known = self.get(recalled.id)
+        if known is not None:
+            return known
+        if recalled.is_open:
+            now, times = self._mono(), self._times
+            watch = _Watch(recalled, now + times.first_look, now + times.give_up)
+            self._open[recalled.id] = watch
+        return recalled
+
+    # What is said of them ------------------------------------------------------------------------
+
+    def exists(self, attempt: Attempt, placed: PlacedCall) -> None:
+        """The carrier has answered with a call."""
+        if placed.answered_by:
+            self.answered_by(attempt, placed.answered_by)
+        self.told(attempt, placed.sid, placed.status, final=placed.final)
+
+    def told(self, attempt: Attempt, sid: str, status: str, *, final: bool) -> None:
+        """The carrier says how the call ``sid`` stands."""
+        was_lost = attempt.state is AttemptState.LOST
+        if not attempt.exists(sid, status, self._now(), final=final):
+            return
+        if was_lost and not final:
+            log.error("a call that was given up rings after all: hung up", call_sid=sid)
+            self._spawn(self._hang_up(attempt))
+        self._changed(attempt)
+
+    def answered_by(self, attempt: Attempt, verdict: str) -> None:
+        """The carrier knows who has answered."""
+        if attempt.answered_by != verdict:
+            attempt.answered_by = verdict
+            self._changed(attempt)
+
+    def fails(self, attempt: Attempt, state: AttemptState, error: str) -> None:
+        """It was refused, or is lost."""
+        if attempt.fails(state, error, self._now()):
+            self._changed(attempt)
+
+    def doubt(self, attempt: Attempt, error: str) -> None:
+        """The carrier did not answer."""
+        if attempt.fails(AttemptState.DOUBT, error, self._now()):
+            log.warning("whether a call was placed is in doubt", dial=attempt.id, error=error)
+            self._changed(attempt)
+
+    async def known(self, attempt: Attempt, seconds: float) -> bool:
+        """Wait until the call is known to exist; false if it does not, or not in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                while attempt.is_open and not attempt.sid:
+                    await self.change(attempt)
+        except TimeoutError:
+            return False
+        return bool(attempt.sid)
+
+    async def change(self, attempt: Attempt) -> None:
+        """Return at the next change of an attempt; at once, for good, if it is not open."""
+        watch = self._open.get(attempt.id)
+        if watch is None:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        watch.waiting.append(waiter)
+        await waiter
+
+    def unwant(self, dial_id: str) -> None:
+        """End an attempt's call, now or as soon as it exists. That it cannot be is logged."""
+        watch = self._open.get(dial_id)
+        if watch is not None:
+            watch.unwanted = True
+            self._end_unwanted(watch)
+
+    def _end_unwanted(self, watch: _Watch) -> None:
+        if watch.unwanted and watch.attempt.sid and watch.attempt.is_open:
+            watch.unwanted = False
+            self._spawn(self._hang_up(watch.attempt))
+
+    def _changed(self, attempt: Attempt) -> None:
+        self._ledger.write(attempt)
+        watch = self._open.get(attempt.id) or _Watch(attempt, 0.0, 0.0)
+        waiting, watch.waiting = watch.waiting, []
+        if attempt.is_open:
+            self._open[attempt.id] = watch
+            self._await(watch)
+            self._end_unwanted(watch)
+        else:
+            self._open.pop(attempt.id, None)
+            self._past[attempt.id] = attempt
+            while len(self._past) > MOST_REMEMBERED:
+                self._past.popitem(last=False)
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        for listener in self.listeners:
+            try:
+                listener(attempt)
+            except Exception:
+                log.exception("somebody who follows calls failed", dial=attempt.id)
+
+    def _await(self, watch: _Watch) -> None:
+        """Set when the next word of an attempt is overdue."""
+        now, times, plan = self._mono(), self._times, watch.attempt.plan
+        watch.failures = 0
+        match watch.attempt.state:
+            case AttemptState.DOUBT:
+                watch.at, watch.give_up_at = now + times.first_look, now + times.give_up
+            case AttemptState.ANSWERED:
+                watch.at = now + plan.most_seconds + times.overdue
+            case _:
+                watch.at = now + plan.ring_seconds + times.overdue
+
+    # Looking -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Recover what another life has left, then look at what is overdue, until cancelled."""
+        try:
+            await self._recover()
+            while True:
+                self._look_around()
+                await asyncio.sleep(self._times.tick)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _recover(self) -> None:
+        pause = self._times.tick
+        while True:
+            try:
+                found = await self._ledger.all_open()
+                break
+            except StoreError as error:
+                log.warning("calls of before cannot be looked up yet", error=error.sentence)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._times.longest)
+        for attempt in found:
+            self.adopt(attempt)
+        self.recovered.set()
+
+    def _look_around(self) -> None:
+        now, busy = self._mono(), sum(watch.looking for watch in self._open.values())
+        for watch in list(self._open.values()):
+            if busy >= MOST_LOOKS:
+                return
+            if watch.at <= now and not watch.looking:
+                watch.looking = True
+                busy += 1
+                self._spawn(self._look(watch))
+
+    async def _look(self, watch: _Watch) -> None:
+        attempt = watch.attempt
+        pause = self._times.again
+        try:
+            if attempt.state in _UNDECIDED:
+                await self._look_for(watch)
+            else:
+                await self._look_at(attempt)
+        except (CarrierError, DialError, StoreError) as error:
+            watch.failures += 1
+            pause = min(pause * 2.0**watch.failures, self._times.longest)
+            log.warning("a call cannot be looked up yet", dial=attempt.id, error=str(error))
+        finally:
+            watch.looking = False
+            if watch.at <= self._mono():
+                watch.at = self._mono() + pause
+
+    async def _look_for(self, watch: _Watch) -> None:
+        attempt = watch.attempt
+        since = attempt.created - self._times.longest
+        others = await self._ledger.others(attempt, since)
+        line = await self._lines.line(attempt.company)
+        asked_at = self._mono()
+        found = await line.control.find_placed(
+            attempt.to, attempt.from_, attempt.created, attempt.id, others
+        )
+        watch.looks += 1
+        if found is not None:
+            self.exists(attempt, found)
+        elif watch.looks > 1 and asked_at >= watch.give_up_at and attempt.state in _UNDECIDED:
+            self.fails(attempt, AttemptState.LOST, "the carrier has no such call")
+
+    async def _look_at(self, attempt: Attempt) -> None:
+        line = await self._lines.line(attempt.company)
+        try:
+            self.exists(attempt, await line.control.look(attempt.sid))
+        except CallGoneError:
+            # Deleted there, or of an account that was changed: nothing more will come.
+            self.told(attempt, attempt.sid, "failed", final=True)
+
+    async def _hang_up(self, attempt: Attempt) -> None:
+        try:
+            line = await self._lines.line(attempt.company)
+            await line.control.hangup(attempt.sid)
+        except (CarrierError, DialError, StoreError) as error:
+            log.error("it was not hung up", call_sid=attempt.sid, error=str(error))  # noqa: TRY400
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
