@@ -1,0 +1,206 @@
+"""A running campaign in the database: every decision is there before it is acted on.
+
+Each statement that moves a lead says where it must be and by which attempt, so that what was done
+by another, or once before, is not done again. All raise `StoreError`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Executable, func, select, update
+
+from gateway.campaigns.scheduler import Lead
+from gateway.campaigns.states import (
+    CAMPAIGN_MOVES,
+    LEAD_MOVES,
+    CampaignMove,
+    CampaignState,
+    LeadMove,
+    LeadState,
+)
+from gateway.store.store import Store
+from gateway.store.tables import attempts, campaigns, leads
+
+PAGE = 50
+"""Leads in memory that wait for their turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What became of a lead's attempt. ``next_at`` in Unix seconds, for those that wait again.
+
+    ``attempts`` is how many count from now on: one that was never placed does not.
+    """
+
+    number: int
+    attempt_id: str
+    move: LeadMove
+    attempts: int
+    outcome: str | None = None
+    error: str | None = None
+    call_sid: str | None = None
+    next_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flying:
+    """A lead that was in flight when it was last written down, and its attempt's id."""
+
+    lead: Lead
+    attempt_id: str
+    state: LeadState
+
+
+class CampaignLedger:
+    """The leads of one campaign, as its runner sees them."""
+
+    def __init__(self, store: Store, campaign: str) -> None:
+        self._store, self._campaign = store, campaign
+
+    async def page(self, now: float) -> Sequence[Lead]:
+        """Return leads that are due, those that are due longest first."""
+        table = leads.c
+        rows = await self._store.rows(
+            select(table.number, table.phone, table.attempts, table.variables)
+            .where(
+                table.campaign_id == self._campaign,
+                table.state == LeadState.WAITING.value,
+                table.next_at <= now,
+            )
+            .order_by(table.next_at, table.number)
+            .limit(PAGE)
+        )
+        return [_lead(row) for row in rows]
+
+    async def next_at(self) -> float | None:
+        """Return when the next lead that waits is due, ``None`` if none waits."""
+        table = leads.c
+        rows = await self._store.rows(
+            select(func.min(table.next_at).label("at")).where(
+                table.campaign_id == self._campaign, table.state == LeadState.WAITING.value
+            )
+        )
+        return rows[0]["at"] if rows else None
+
+    async def flying(self) -> Sequence[Flying]:
+        """Return the leads that are in flight, as far as is written down."""
+        table = leads.c
+        states = [it.value for it in LeadState if it.in_flight]
+        rows = await self._store.rows(
+            select(leads)
+            .where(table.campaign_id == self._campaign, table.state.in_(states))
+            .order_by(table.number)
+        )
+        return [Flying(_lead(it), it["attempt_id"] or "", LeadState(it["state"])) for it in rows]
+
+    async def attempted(self, ids: Sequence[str]) -> frozenset[str]:
+        """Return those of ``ids`` of which the dialer has written down that it would call."""
+        rows = await self._store.rows(select(attempts.c.id).where(attempts.c.id.in_(ids)))
+        return frozenset(str(row["id"]) for row in rows)
+
+    async def claim(self, lead: Lead, attempt_id: str) -> bool:
+        """Take a lead that waits for an attempt of this id; false if it does not wait any more."""
+        changed = await self._store.commit(
+            self._moved(lead.number, LeadMove.DIAL).values(
+                attempts=lead.attempts + 1,
+                attempt_id=attempt_id,
+                outcome=None,
+                error=None,
+                call_sid=None,
+            )
+        )
+        return changed == 1
+
+    async def settle(self, settlements: Iterable[Settlement]) -> None:
+        """Write down what became of attempts, all or none."""
+        statements: list[Executable] = []
+        for it in settlements:
+            values: dict[str, Any] = {"attempts": it.attempts}
+            for name in ("outcome", "error", "call_sid", "next_at"):
+                value = getattr(it, name)
+                if value is not None:
+                    values[name] = value
+            statements.append(
+                self._moved(it.number, it.move)
+                .where(leads.c.attempt_id == it.attempt_id)
+                .values(values)
+            )
+        if statements:
+            await self._store.commit(*statements)
+
+    async def defer(self, numbers: Sequence[int], until: float) -> None:
+        """Let leads that wait do so until then."""
+        table = leads.c
+        await self._store.commit(
+            update(leads)
+            .where(
+                table.campaign_id == self._campaign,
+                table.number.in_(numbers),
+                table.state == LeadState.WAITING.value,
+            )
+            .values(next_at=until)
+        )
+
+    async def skip(self, number: int, sentence: str) -> None:
+        """Never call a lead that waits."""
+        await self._store.commit(
+            self._moved(number, LeadMove.SKIP).values(outcome="skipped", error=sentence)
+        )
+
+    async def move(self, move: CampaignMove, now: float, why: str | None = None) -> bool:
+        """Move the campaign; false if it is not where ``move`` begins."""
+        return await self._store.commit(moved(self._campaign, move, now, why)) == 1
+
+    def _moved(self, number: int, move: LeadMove) -> Any:
+        """Return the update of a lead by ``move``, from where it is allowed."""
+        table = leads.c
+        to = {it: state for (it, by), state in LEAD_MOVES.items() if by is move}
+        return (
+            update(leads)
+            .where(
+                table.campaign_id == self._campaign,
+                table.number == number,
+                table.state.in_([state.value for state in to]),
+            )
+            .values(state=next(iter(to.values())).value)
+        )
+
+
+def moved(campaign: str, move: CampaignMove, now: float, why: str | None = None) -> Any:
+    """Return the update of a campaign by ``move``, from where it is allowed."""
+    to = {it: state for (it, by), state in CAMPAIGN_MOVES.items() if by is move}
+    values: dict[str, Any] = {"state": next(iter(to.values())).value, "why": why}
+    if move is CampaignMove.START:
+        values["started"] = now
+    if next(iter(to.values())).final:
+        values["ended"] = now
+    return (
+        update(campaigns)
+        .where(campaigns.c.id == campaign, campaigns.c.state.in_([it.value for it in to]))
+        .values(values)
+    )
+
+
+def cancelled(campaign: str) -> Any:
+    """Return the update that cancels all leads of a campaign that wait."""
+    return (
+        update(leads)
+        .where(leads.c.campaign_id == campaign, leads.c.state == LeadState.WAITING.value)
+        .values(state=LeadState.CANCELLED.value)
+    )
+
+
+def open_campaigns() -> Any:
+    """Return the question for the campaigns that a gateway must look after when it starts."""
+    return select(campaigns.c.id).where(campaigns.c.state == CampaignState.RUNNING.value)
+
+
+def campaigns_in_flight() -> Any:
+    """Return the question for the campaigns of which leads were in flight."""
+    states = [it.value for it in LeadState if it.in_flight]
+    return select(leads.c.campaign_id).where(leads.c.state.in_(states)).distinct()
+
+
+def _lead(row: Any) -> Lead:
+    return Lead(row["number"], row["phone"], row["attempts"], dict(row["variables"] or {}))

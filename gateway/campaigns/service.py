@@ -1,0 +1,288 @@
+"""The campaigns of one gateway: makes them, runs them, and takes the operator's orders.
+
+    create ──> add leads ──> start ──> progress ... ──> report       pause, resume, cancel
+
+What is asked for is in the database when a method returns; a `Runner` for each campaign that runs
+does the rest. All methods raise `StoreError` when the database is away, and `CampaignError`.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy import Executable
+
+from gateway.campaigns.admission import Candidate, admitted
+from gateway.campaigns.errors import BadLeadsError, CampaignStateError, NoSuchCampaignError
+from gateway.campaigns.hours import zones_of
+from gateway.campaigns.ledger import (
+    CampaignLedger,
+    campaigns_in_flight,
+    cancelled,
+    moved,
+    open_campaigns,
+)
+from gateway.campaigns.policy import Policy
+from gateway.campaigns.register import MOST_LISTED, Register
+from gateway.campaigns.runner import FIRST_PAUSE, LAST_PAUSE, Runner
+from gateway.campaigns.states import CampaignMove, CampaignState
+from gateway.campaigns.surroundings import Campaign, Surroundings
+from gateway.campaigns.views import Added, CampaignView, LeadPage, Progress
+from gateway.dialer.attempt import Attempt
+from gateway.store.store import Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+MOST_ADDED = 1000
+"""Leads in one request."""
+
+RESTART_SECONDS = 5.0
+
+_LOOK_SECONDS = 0.2
+
+
+Tell = Callable[[CampaignMove, CampaignView, Progress], None]
+"""Is told what has happened to a campaign, and how far it is then."""
+
+
+class Campaigns:
+    """All campaigns. ``run`` is their life; nobody is called before it."""
+
+    def __init__(self, store: Store, around: Surroundings, tell: Tell | None = None) -> None:
+        self._store, self._around, self._tell = store, around, tell
+        self._register = Register(store)
+        self._runners: dict[str, Runner] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self.draining = False
+        around.dialer.following.listeners.append(self._heard)
+        around.happened = self._happened
+
+    # Making ------------------------------------------------------------------------------------
+
+    async def create(self, name: str, policy: Policy, company: int | None = None) -> CampaignView:
+        """Make a draft without leads."""
+        campaign = "c" + secrets.token_hex(12)
+        await self._register.create(campaign, name, company, policy, self._around.wall())
+        return await self.get(campaign)
+
+    async def add(
+        self,
+        campaign: str,
+        candidates: Sequence[Candidate],
+        *,
+        first: int | None = None,
+        skip_bad: bool = False,
+        repeats: bool = False,
+    ) -> Added:
+        """Add leads to a draft, at most `MOST_ADDED` at once; return which were refused.
+
+        ``first`` is the number of the first one, by default the next; with it a request can be
+        repeated. Without ``skip_bad`` one bad row raises `BadLeadsError`, and none is added.
+        ``repeats`` allows a number that the campaign has already. Raises `DialError` without a
+        way to call anybody.
+        """
+        it = await self.get(campaign)
+        if it.state != CampaignState.DRAFT:
+            raise CampaignStateError(campaign, it.state, "add")
+        start = it.total if first is None else first
+        line = await self._around.dialer.line(it.company)
+        good, refused = await admitted(candidates, line.rules, repeats=repeats)
+        if not repeats and good:
+            known = await self._register.known(campaign, [lead.phone for lead in good], start)
+            refused += [lead.repeated(known[lead.phone]) for lead in good if lead.phone in known]
+            good = [lead for lead in good if lead.phone not in known]
+        if refused and not skip_bad:
+            raise BadLeadsError(refused)
+        rows = [(lead.phone, lead.variables) for lead in good]
+        if rows and not await self._register.add(campaign, start, rows):
+            raise CampaignStateError(campaign, (await self.get(campaign)).state, "add")
+        return Added(len(good), (await self.get(campaign)).total, refused)
+
+    # Orders ------------------------------------------------------------------------------------
+
+    async def start(self, campaign: str) -> CampaignView:
+        """Begin to call."""
+        it = await self.get(campaign)
+        if not it.total:
+            raise CampaignStateError(campaign, it.state, CampaignMove.START)
+        await self._move(campaign, CampaignMove.START)
+        return await self._running(campaign)
+
+    async def pause(self, campaign: str) -> CampaignView:
+        """Call nobody new; calls in progress go on."""
+        await self._move(campaign, CampaignMove.PAUSE)
+        if campaign in self._runners:
+            self._runners[campaign].halt()
+        return await self.get(campaign)
+
+    async def resume(self, campaign: str) -> CampaignView:
+        """Go on with a paused or stopped one."""
+        await self._move(campaign, CampaignMove.RESUME)
+        return await self._running(campaign)
+
+    async def cancel(self, campaign: str) -> CampaignView:
+        """Call nobody any more; calls in progress go on."""
+        runner = self._runners.get(campaign)
+        before = runner.cancelled if runner is not None else False
+        try:
+            if runner is not None:
+                # At once: what is being settled now must not wait for another call.
+                runner.cancelled = True
+            await self._move(campaign, CampaignMove.CANCEL, cancelled(campaign))
+        except BaseException:
+            if runner is not None:
+                runner.cancelled = before
+            raise
+        if runner is not None:
+            runner.halt()
+        return await self.get(campaign)
+
+    async def _move(self, campaign: str, move: CampaignMove, *before: Executable) -> None:
+        """Move a campaign, and do ``before`` with it. Raises `CampaignStateError`."""
+        last = moved(campaign, move, self._around.wall())
+        if await self._store.commit(*before, last) != 1:
+            raise CampaignStateError(campaign, (await self.get(campaign)).state, move)
+        log.info("campaign " + move.value, campaign=campaign)
+        self._around.happened(campaign, move)
+
+    async def _running(self, campaign: str) -> CampaignView:
+        it = await self.get(campaign)
+        if campaign in self._lives:
+            # Its runner may be about to end: then it lives once more.
+            self._again.add(campaign)
+            self._runners[campaign].go_on()
+        else:
+            self._begin(it)
+        return it
+
+    # Showing -----------------------------------------------------------------------------------
+
+    async def get(self, campaign: str) -> CampaignView:
+        """Return a campaign. Raises `NoSuchCampaignError`."""
+        found = await self._register.get(campaign)
+        if found is None:
+            raise NoSuchCampaignError(campaign)
+        return found
+
+    async def list(
+        self,
+        state: str | None = None,
+        company: int | None = None,
+        before: float | None = None,
+        limit: int = 50,
+    ) -> Sequence[CampaignView]:
+        """Return campaigns, the newest first; ``before`` (when the last one was made) continues."""
+        return await self._register.list(state, company, before, min(limit, MOST_LISTED))
+
+    async def progress(self, campaign: str) -> Progress:
+        """Return how far a campaign is."""
+        return await self._register.progress(await self.get(campaign))
+
+    async def leads(
+        self, campaign: str, after: int = -1, limit: int = 100, state: str | None = None
+    ) -> LeadPage:
+        """Return leads in the order in which they were given, with what came of them.
+
+        That is the report, too: ``after`` (the page's ``next``) continues.
+        """
+        await self.get(campaign)
+        return await self._register.leads(campaign, after, min(limit, MOST_LISTED), state)
+
+    async def finished(self, campaign: str, seconds: float) -> bool:
+        """Wait until a campaign does nothing any more; false if it is not in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    life = self._lives.get(campaign)
+                    if life is not None:
+                        await asyncio.wait([life])
+                    elif (await self.get(campaign)).state != CampaignState.RUNNING:
+                        return True
+                    else:  # not begun yet, or left to the next gateway
+                        await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            return False
+
+    # Life --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Go on with what the gateway before this one has left, and run until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                await asyncio.to_thread(zones_of, "+493012345678")  # reads the zones of all numbers
+                for it in await self._left_behind():
+                    self._begin(it)
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None
+
+    def drain(self) -> None:
+        """Begin no more calls: the gateway is about to end. The next one goes on."""
+        self.draining = True
+        for runner in self._runners.values():
+            runner.halt()
+
+    async def _left_behind(self) -> Sequence[CampaignView]:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                open_ = {row["id"] for row in await self._store.rows(open_campaigns())}
+                flying = await self._store.rows(campaigns_in_flight())
+                wanted = sorted(open_ | {row["campaign_id"] for row in flying})
+                return [await self.get(each) for each in wanted]
+            except StoreError as error:
+                log.warning("campaigns wait for the database", reason=error.sentence)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+
+    def _begin(self, it: CampaignView) -> None:
+        """Run a campaign, unless that is done when `run` begins."""
+        if self._tasks is not None and not self.draining and it.id not in self._lives:
+            self._lives[it.id] = self._tasks.create_task(self._live(it))
+
+    async def _live(self, it: CampaignView) -> None:
+        """Run a campaign to its end; what fails unforeseen is said and begun again."""
+        while True:
+            self._again.discard(it.id)
+            state = CampaignState(it.state)
+            campaign = Campaign(
+                it.id,
+                it.company,
+                it.policy,
+                cancelled=state is CampaignState.CANCELLED,
+                halted=self.draining or state is not CampaignState.RUNNING,
+            )
+            runner = Runner(campaign, CampaignLedger(self._store, it.id), self._around)
+            self._runners[it.id] = runner
+            try:
+                await runner.run()
+            except Exception:
+                log.exception("a campaign failed, and is begun again", campaign=it.id)
+                await asyncio.sleep(RESTART_SECONDS)
+                self._again.add(it.id)
+            if it.id not in self._again:
+                break
+            with contextlib.suppress(StoreError):
+                it = await self.get(it.id)
+        del self._runners[it.id], self._lives[it.id]
+
+    def _happened(self, campaign: str, move: CampaignMove) -> None:
+        if self._tell is not None and self._tasks is not None:
+            self._tasks.create_task(self._told(self._tell, campaign, move))
+
+    async def _told(self, tell: Tell, campaign: str, move: CampaignMove) -> None:
+        try:
+            it = await self.get(campaign)
+            tell(move, it, await self._register.progress(it))
+        except (StoreError, NoSuchCampaignError) as error:
+            log.warning("a campaign's event is not told", campaign=campaign, reason=str(error))
+
+    def _heard(self, attempt: Attempt) -> None:
+        runner = self._runners.get(attempt.campaign) if attempt.campaign is not None else None
+        if runner is not None:
+            runner.heard(attempt)
