@@ -1,0 +1,294 @@
+"""The outbox: takes events, writes them down, brings them to everybody who wants them.
+
+    post ──> a row for each address ──> its lane ──courier──> delivered
+                                          ^            └────> again later, or given up
+                                          └──── the database, for what is not in memory
+
+A dead address holds up nobody else: each has a lane of its own, which rests after some failures and
+then sends one request at a time. What is known of a delivery is in the database, so a gateway that
+was killed goes on where it was; a request whose answer was not written down is sent again.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import structlog
+
+from gateway.outbox.courier import Courier
+from gateway.outbox.deliveries import HELD, WAITING, Deliveries, Delivery, delivery
+from gateway.outbox.event import Endpoint, Event, body_of, delivery_id, event_id
+from gateway.outbox.lane import Lane
+from gateway.outbox.parcel import parcel_of
+from gateway.outbox.schedule import Next, Tried, after
+from gateway.store.store import StoreError
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_WAIT = 3600.0
+
+
+class Audience(Protocol):
+    """Those who want to know."""
+
+    def of(self, company: int | None) -> Sequence[Endpoint]:
+        """Return who wants to know of a company's calls, or of those that are nobody's."""
+
+    def secrets(self, owner: int | None) -> Sequence[str] | None:
+        """Return what signs requests to ``owner``'s addresses; ``None`` if there is no such."""
+
+    async def load(self) -> None:
+        """Find out who they are. Raises ``StoreError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRules:
+    """What the outbox keeps to. Times in seconds.
+
+    ``scale`` shortens all waiting, for tests.
+    """
+
+    at_once: int = 16
+    flush: float = 5.0
+    retry_look: float = 5.0
+    sweep: float = 3600.0
+    keep: float = 30 * 86400.0
+    scale: float = 1.0
+
+
+@dataclass(slots=True)
+class OutboxStatistics:
+    """What has become of deliveries since the start. ``lanes`` rest that are given up for now."""
+
+    posted: int = 0
+    delivered: int = 0
+    failed: int = 0
+    tries: int = 0
+    sending: int = 0
+    resting: int = 0
+
+
+class Outbox:
+    """All deliveries of one gateway. ``run`` is its life."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        audience: Audience,
+        courier: Courier,
+        rules: OutboxRules | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.deliveries, self._audience, self._courier = deliveries, audience, courier
+        self._rules, self._now = rules or OutboxRules(), clock
+        self._lanes: dict[str, Lane] = {}
+        self._wake = asyncio.Event()
+        self._counts = OutboxStatistics()
+        self._began = clock()
+
+    # Events ------------------------------------------------------------------------------------
+
+    def post(self, event: Event) -> int:
+        """Have everybody told who wants to know; return how many. Never waits, never fails."""
+        made = self._made(event)
+        for each in made:
+            self.deliveries.add(each, WAITING)
+            self._lane(each.lane).add(each)
+        self._counts.posted += len(made)
+        if made:
+            self._wake.set()
+        return len(made)
+
+    def tells(self, company: int | None) -> bool:
+        """Whether anybody wants to know of a company's calls."""
+        return bool(self._audience.of(company))
+
+    def hold(self, event: Event) -> None:
+        """Write an event down that is not whole yet: `post` of the same key replaces it.
+
+        If the gateway dies before, it is told as it is.
+        """
+        for each in self._made(event):
+            self.deliveries.add(each, HELD)
+
+    async def posted(self, event: Event) -> bool:
+        """`post`, and wait until it is durable: it will be told whatever happens.
+
+        False if the database did not take it in time: it is in memory then, or in the journal.
+        """
+        return not self.post(event) or await self.deliveries.written(self._rules.flush)
+
+    def _made(self, event: Event) -> list[Delivery]:
+        identity = event_id(event, secrets.token_hex(16))
+        made = []
+        for endpoint in self._audience.of(event.company):
+            body = body_of(event, identity, endpoint.shape) if endpoint.wants(event.name) else None
+            if body is not None:
+                key = delivery_id(identity, endpoint)
+                made.append(delivery(key, event.name, endpoint, body, event.call_sid))
+        return made
+
+    async def redeliver(self, ids: Sequence[str] | None) -> int:
+        """Have deliveries tried anew at once, or all that failed; return how many lanes have some.
+
+        Raises ``StoreError``.
+        """
+        await self.deliveries.written(self._rules.flush)
+        lanes = await self.deliveries.again(ids, self._now())
+        for lane in lanes:
+            self._look(lane, self._now())
+        return len(lanes)
+
+    async def settle(self, seconds: float) -> bool:
+        """Wait until nothing is under way or ready; false if it was not within ``seconds``."""
+        limit = self._now() + seconds
+        while any(lane.sending or (len(lane) and lane.circuit.may()) for lane in self._all()):
+            if self._now() > limit:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    def _all(self) -> Sequence[Lane]:
+        return tuple(self._lanes.values())
+
+    @property
+    def statistics(self) -> OutboxStatistics:
+        """What has become of deliveries so far."""
+        lanes = self._all()
+        self._counts.sending = sum(lane.sending for lane in lanes)
+        self._counts.resting = sum(not lane.circuit.is_closed for lane in lanes)
+        return self._counts
+
+    # Its life ------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Deliver until cancelled; what is under way then is sent again by the next gateway."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._recover())
+                tasks.create_task(self._sweep())
+                while True:
+                    await self._turn(tasks)
+        finally:
+            # Whoever runs it again finds all in the database.
+            self._lanes.clear()
+
+    async def _turn(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin what may be begun, and wait until there may be more."""
+        self._wake.clear()
+        soonest = self._pump(tasks)
+        wait = min(max(soonest - self._now(), 0.0), _LONGEST_WAIT)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
+
+    def _pump(self, tasks: asyncio.TaskGroup) -> float:
+        """Begin all that may be begun; return when to look again."""
+        soonest = inf
+        sending = sum(lane.sending for lane in self._all())
+        # Who has least under way is first, and of those who has waited longest: slow addresses
+        # must not have every place for good.
+        for lane in sorted(self._all(), key=lambda it: it.sending):
+            while sending < self._rules.at_once and (it := lane.take()) is not None:
+                self._lanes[lane.id] = self._lanes.pop(lane.id)
+                sending += 1
+                tasks.create_task(self._carry(lane, it))
+            if lane.wants_look():
+                tasks.create_task(self._refill(lane, lane.looks()))
+            elif lane.is_idle and lane.circuit.is_closed:
+                del self._lanes[lane.id]
+            elif not (len(lane) and (lane.sending or sending >= self._rules.at_once)):
+                soonest = min(soonest, lane.wakes_at())
+        if soonest <= self._now():
+            # Nothing that could be begun is left: whatever ends wakes this loop.
+            soonest = self._now() + 1.0
+        return soonest
+
+    def _lane(self, identity: str) -> Lane:
+        lane = self._lanes.get(identity)
+        if lane is None:
+            lane = self._lanes[identity] = Lane(identity, self._now, self._rules.scale)
+        return lane
+
+    def _look(self, identity: str, at: float) -> None:
+        lane = self._lane(identity)
+        lane.look_at = min(lane.look_at, at)
+        self._wake.set()
+
+    # One delivery --------------------------------------------------------------------------------
+
+    async def _carry(self, lane: Lane, it: Delivery) -> None:
+        keys = self._audience.secrets(it.owner)
+        if keys is None:
+            tried = Tried(error="the company is gone", hopeless=True)
+        else:
+            tried = (await self._courier.bring(parcel_of(it, keys))).tried
+        now = self._now()
+        following, seconds = after(tried, it.tries - it.tries_before + 1, random.random())  # noqa: S311
+        again = now + seconds * self._rules.scale
+        self.deliveries.tried(it, tried, following, now, again)
+        rests = lane.ended(it, tried)
+        if following is Next.AGAIN:
+            lane.look_at = min(lane.look_at, again)
+        self._count(it, tried, following, rests)
+        self._wake.set()
+
+    def _count(self, it: Delivery, tried: Tried, following: Next, rests: bool) -> None:
+        self._counts.tries += 1
+        self._counts.delivered += following is Next.DONE
+        self._counts.failed += following is Next.GIVEN_UP
+        host = urlsplit(it.url).hostname or "?"
+        if rests:
+            log.warning("webhooks rest: the address does not answer", host=host, why=tried.error)
+        if following is Next.GIVEN_UP:
+            log.error("webhook given up", id=it.id, kind=it.event, host=host, why=tried.error)
+
+    # The database --------------------------------------------------------------------------------
+
+    async def _refill(self, lane: Lane, known: Collection[str]) -> None:
+        """Get what waits in the database for a lane that has run dry."""
+        found, more_at = list[Delivery](), inf
+        try:
+            # What was written of these deliveries must be there, or they would be tried twice.
+            if not await self.deliveries.written(self._rules.flush):
+                raise StoreError("records wait", away=True)
+            found, at = await self.deliveries.due(lane.id, self._now(), lane.room, known)
+            more_at = inf if at is None else at
+        except StoreError:
+            more_at = self._now() + self._rules.retry_look * self._rules.scale
+        finally:
+            lane.found(found, more_at)
+            self._wake.set()
+
+    async def _recover(self) -> None:
+        """Find what a gateway before this one has left."""
+        while True:
+            try:
+                if await self.deliveries.written(self._rules.flush):
+                    await self._audience.load()
+                    await self.deliveries.release(self._began)
+                    for lane, soonest in await self.deliveries.lanes():
+                        self._look(lane, soonest)
+                    return
+            except StoreError:
+                pass
+            await asyncio.sleep(self._rules.retry_look * self._rules.scale)
+
+    async def _sweep(self) -> None:
+        """Give up what is too old to be tried, take away what is too old to be kept."""
+        while True:
+            try:
+                if gone := await self.deliveries.expire(self._now()):
+                    log.error("webhooks given up: their addresses were dead for a day", count=gone)
+                    self._counts.failed += gone
+                await self.deliveries.forget(self._now() - self._rules.keep)
+            except StoreError as error:
+                log.warning("webhooks are not swept", reason=error.sentence)
+            await asyncio.sleep(self._rules.sweep)
