@@ -1,0 +1,186 @@
+"""Recordings as programs get them."""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from gateway.api import Api, Parts
+from gateway.calls.record import CarrierLine
+from gateway.recording.api import RecordingSection
+from gateway.recording.recorder import Recorder
+from gateway.recording.reel import Reel
+from gateway.recording.studio import Studio, StudioLimits
+from gateway.store.recorder import StoreRecords
+from gateway.store.recording_rows import own_recording
+from gateway.store.store import Upsert
+from shared.ulaw_wav import find_sound
+from tests.gateway.api.bureau import TOKEN, Bureau, bureau
+from tests.gateway.calls.actors import SID, incoming
+from tests.harness import eventually
+
+PATH = f"/api/calls/{SID}/recording"
+
+
+@dataclass
+class Desk:
+    it: Bureau
+    studio: Studio
+    client: httpx2.AsyncClient
+    folder: Path
+
+    async def get(self, path: str = PATH, **headers: str) -> httpx2.Response:
+        return await self.client.get(path, headers={"Authorization": f"Bearer {TOKEN}", **headers})
+
+    def recorded(self) -> Recorder:
+        """A call that is known, and its recorder."""
+        record = StoreRecords(self.it.store).of(incoming(), False)
+        record.begun("r1", direct=False)
+        return self.studio.recorder(SID, record)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with bureau(tmp_path) as it:
+        studio = Studio(tmp_path, it.store, StudioLimits(tick_seconds=0.02, least_free=0))
+        running = asyncio.create_task(studio.run())
+        section = RecordingSection(studio, it.calls, it.store)
+        api = Api(it.calls, it.api and it.farm, TOKEN, {}, Parts(it.store, sections=(section,)))  # type: ignore[arg-type]
+        transport = httpx2.ASGITransport(Starlette(routes=api.routes()))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://callfarm") as client:
+            yield Desk(it, studio, client, tmp_path)
+        running.cancel()
+        await studio.aclose()
+
+
+async def finished(desk: Desk, size: int = 8000) -> None:
+    """Let a call be recorded, of ``size`` samples."""
+    recorder = desk.recorded()
+    reel = Reel.begin(desk.folder, SID)
+    reel.write(b"l" * size, b"r" * size)
+    reel.finish()
+    recorder.reel, recorder.path = reel, reel.path
+    recorder.ended()
+
+
+async def test_a_recording_is_given_out_whole_and_in_parts(desk: Desk) -> None:
+    await finished(desk)
+    whole = await desk.get()
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "audio/wav")
+    assert whole.headers["accept-ranges"] == "bytes"
+    assert int(whole.headers["content-length"]) == len(whole.content) == 58 + 16000
+    sound = find_sound(io.BytesIO(whole.content))
+    assert sound is not None
+    assert sound.frames == 8000
+    part = await desk.get(range="bytes=56-61")
+    assert (part.status_code, part.headers["content-range"]) == (206, "bytes 56-61/16058")
+    assert part.content == whole.content[56:62]
+    assert (await desk.get(range="bytes=-4")).content == b"lrlr"
+    beyond = await desk.get(range="bytes=99999-")
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, "bytes */16058")
+    again = await desk.get(**{"range": "bytes=0-3", "if-range": whole.headers["etag"]})
+    assert again.content == b"RIFF"
+    changed = await desk.get(**{"range": "bytes=0-3", "if-range": '"another"'})
+    assert changed.status_code == 200
+    pcm = await desk.get(PATH + "?format=pcm")
+    assert len(pcm.content) == 44 + 32000
+    (shown,) = (await desk.get(f"/api/calls/{SID}")).json()["recordings"]
+    assert (shown["kind"], shown["status"], shown["seconds"]) == ("own", "completed", 1.0)
+
+
+async def test_of_a_call_in_progress_there_is_what_there_is_so_far(desk: Desk) -> None:
+    recorder = desk.recorded()
+    recorder.opened(_Stream())
+    await recorder.record()
+    recorder.agent(b"a" * 80_000)
+
+    async def grown() -> bool:
+        return (await desk.get()).headers.get("content-length", "0") > "58"
+
+    await eventually(grown)
+    first = await desk.get()
+    assert first.status_code == 200
+    assert "etag" not in first.headers
+    await asyncio.sleep(0.3)
+    assert len((await desk.get()).content) > len(first.content)
+    refused = await desk.client.delete(PATH, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert refused.status_code == 409
+    recorder.finish()
+
+
+async def test_who_may_not_read_gets_nothing(desk: Desk) -> None:
+    await finished(desk)
+    calls_only, other = await desk.it.token("calls"), await desk.it.token("read", company=7)
+    assert (await desk.client.get(PATH)).status_code == 401
+    answer = await desk.client.get(PATH, headers={"Authorization": f"Bearer {calls_only}"})
+    assert answer.status_code == 403
+    answer = await desk.client.get(PATH, headers={"Authorization": f"Bearer {other}"})
+    assert answer.status_code == 404
+
+
+async def test_what_is_not_there_is_said_in_a_sentence(desk: Desk) -> None:
+    assert (await desk.get()).json()["detail"] == "No such call is known."
+    desk.recorded()
+    assert "no recording" in (await desk.get()).json()["detail"]
+    await finished(desk)
+    (path,) = desk.folder.glob("recordings/*/*/*/*.wav")
+    path.unlink()
+    assert (await desk.get()).json()["detail"] == "The recording's file is gone."
+
+
+async def test_a_recording_can_be_taken_away(desk: Desk) -> None:
+    await finished(desk)
+    answer = await desk.client.delete(PATH, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 204
+    assert not list(desk.folder.glob("recordings/*/*/*/*.wav"))
+    (shown,) = (await desk.get(f"/api/calls/{SID}")).json()["recordings"]
+    assert (shown["status"], shown["size"]) == ("deleted", None)
+    assert (await desk.get()).status_code == 404
+
+
+async def test_the_carriers_recording_is_given_out_as_it_was_fetched(desk: Desk) -> None:
+    desk.recorded()
+    (desk.folder / "recordings").mkdir(exist_ok=True)
+    (desk.folder / "recordings/RE1.wav").write_bytes(b"RIFF of the carrier")
+    values = {
+        "id": "RE1",
+        "call_sid": SID,
+        "kind": "carrier",
+        "status": "completed",
+        "path": "recordings/RE1.wav",
+        "created": time.time(),
+    }
+    desk.it.store.write(Upsert("recordings", values))
+    assert (await desk.get()).content == b"RIFF of the carrier"
+    assert (await desk.get(PATH + "?kind=own")).status_code == 404
+    await finished(desk)
+    assert (await desk.get()).content[:4] == b"RIFF"
+    assert len((await desk.get()).content) == 16058
+    assert (await desk.get(PATH + "?kind=carrier")).content == b"RIFF of the carrier"
+
+
+async def test_what_the_carrier_has_heard_is_kept_once(desk: Desk) -> None:
+    records = StoreRecords(desk.it.store)
+    desk.recorded()
+    for number, text in ((1, "a table"), (1, "a table"), (2, "for two")):
+        records.carrier_line(SID, CarrierLine(f"GT1:{number}", "inbound", text, 0.9))
+    found = (await desk.get(f"/api/calls/{SID}/carrier-transcript")).json()
+    assert sorted(line["text"] for line in found["lines"]) == ["a table", "for two"]
+
+
+def test_a_row_names_no_file_that_is_not_there() -> None:
+    from gateway.calls.record import KeptRecording
+
+    row = own_recording(SID, KeptRecording(None, "absent", 0), 1.0).values
+    assert (row["path"], row["size"]) == (None, 0)
+
+
+class _Stream:
+    def record(self, recorder: Recorder | None) -> None:
+        """Say nothing by itself."""
