@@ -23,6 +23,24 @@ class GatewayError(Exception):
         return f"{report}\n{self.sentence}".lstrip()
 
 
+def download(data_dir: Path, path: str, file: Path, seconds: float = 300.0) -> None:
+    """Write what the gateway gives for ``path`` to ``file``. Raises `GatewayError`, ``OSError``."""
+    address = socket_path(data_dir)
+    try:
+        with (
+            httpx2.Client(transport=httpx2.HTTPTransport(uds=str(address))) as client,
+            client.stream("GET", f"http://callfarm{path}", timeout=seconds) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+                raise GatewayError(_detail(answer))
+            with file.open("wb") as out:
+                for piece in answer.iter_bytes():
+                    out.write(piece)
+    except httpx2.TransportError as error:
+        raise _nobody(data_dir, error) from error
+
+
 def ask(
     data_dir: Path, method: str, path: str, body: object = None, seconds: float = 300.0
 ) -> dict[str, Any]:
@@ -34,10 +52,7 @@ def ask(
                 method, f"http://callfarm{path}", json=body, timeout=httpx2.Timeout(seconds)
             )
     except (httpx2.TransportError, OSError) as error:
-        raise GatewayError(
-            f"no gateway runs on {data_dir} ({error}): start one with callfarm serve, "
-            "or name its data folder with DATA_DIR or --data-dir"
-        ) from error
+        raise _nobody(data_dir, error) from error
     try:
         found = answer.json()
     except json.JSONDecodeError:
@@ -48,3 +63,17 @@ def ask(
         detail = str(found.get("detail", f"the gateway answered {answer.status_code}"))
         raise GatewayError(detail, str(found.get("report", "")))
     return found
+
+
+def _nobody(data_dir: Path, error: Exception) -> GatewayError:
+    return GatewayError(
+        f"no gateway runs on {data_dir} ({error}): start one with callfarm serve, "
+        "or name its data folder with DATA_DIR or --data-dir"
+    )
+
+
+def _detail(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"the gateway answered {answer.status_code}"

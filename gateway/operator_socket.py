@@ -18,10 +18,12 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.api import OPERATOR
 from shared.kernel import lineage
 
 log = structlog.get_logger(__name__)
+
+OPERATOR = "callfarm.operator"
+"""Scope key by which the application knows who comes by this socket."""
 
 _LONGEST_PATH = 100  # of 108 that the kernel has for it
 

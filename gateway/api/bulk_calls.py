@@ -1,0 +1,221 @@
+"""Many calls, one after the other, as one request: a campaign behind a job.
+
+    numbers ──> campaign (one call at a time) ──ended soon──> 200, one result for each number
+                       └──────────not so soon──────────────> 202, a job to ask for them
+
+A job is in the database with its campaign: it is there, and goes on, whatever happens to the
+gateway and to who asked.
+"""
+
+import secrets
+import time
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import select
+from starlette.responses import Response
+
+from gateway.api.caller import Caller
+from gateway.campaigns.admission import Candidate
+from gateway.campaigns.policy import Policy
+from gateway.campaigns.service import MOST_ADDED, Campaigns
+from gateway.campaigns.states import CampaignState, LeadState
+from gateway.campaigns.views import LeadView
+from gateway.store.change import statement_of
+from gateway.store.company import Company
+from gateway.store.store import Store, Upsert
+from gateway.store.tables import jobs
+
+KIND = "bulk-calls-sequential"
+
+ANSWER_SECONDS = 8.0
+"""How long a request stays open for its calls; the clients of the time give up after some ten."""
+
+SETTLE_SECONDS = 1.0
+
+USUAL_CALL_SECONDS = 600
+
+DONE = "Bulk calls processed sequentially"
+
+_UNDER_WAY = "Calls are made one after the other"
+_MESSAGES = {
+    CampaignState.RUNNING.value: _UNDER_WAY,
+    CampaignState.COMPLETED.value: DONE,
+    CampaignState.PAUSED.value: "Paused: callfarm campaign resume goes on",
+    CampaignState.CANCELLED.value: "Cancelled",
+}
+
+_PAGE = 500
+
+
+class CallResult(msgspec.Struct, rename="camel"):
+    """What came of one number: the carrier's last word, or why it was not called."""
+
+    phone_number: str
+    status: str
+    call_sid: str | msgspec.UnsetType | None = msgspec.UNSET
+    join_url: str | msgspec.UnsetType | None = msgspec.UNSET
+    error: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class BulkDone(msgspec.Struct, rename="camel"):
+    """All calls have ended. The results are in the order of the numbers."""
+
+    message: str
+    total_calls: int
+    call_results: list[CallResult]
+
+
+class BulkStarted(msgspec.Struct, rename="camel"):
+    """The calls are being made, one after the other: ask at ``statusUrl``."""
+
+    message: str
+    total_calls: int
+    job_id: str
+    status_url: str
+
+
+class BulkJob(msgspec.Struct, rename="camel"):
+    """How a job fares: ``running``, ``completed``, or a state of its campaign."""
+
+    job_id: str
+    state: str
+    message: str
+    total_calls: int
+    call_results: list[CallResult]
+
+
+class _Kept(msgspec.Struct):
+    """What is kept of a job. ``refused`` are rows that were not taken, and why."""
+
+    campaign: str
+    company: int
+    numbers: list[str]
+    refused: dict[str, str]
+
+
+class BulkCalls:
+    """Makes campaigns of lists of numbers, and tells what came of them."""
+
+    def __init__(self, store: Store, campaigns: Campaigns) -> None:
+        self._store, self._campaigns = store, campaigns
+
+    async def call(
+        self,
+        company: Company,
+        numbers: Sequence[str],
+        variables: dict[str, str],
+        most_seconds: int | None = None,
+        patience: float = ANSWER_SECONDS,
+    ) -> object:
+        """Call ``numbers`` in their order; return what is answered, after ``patience`` at most.
+
+        Raises `StoreError`, `CampaignError` and `DialError`.
+        """
+        policy = Policy(
+            agent=company.agent,
+            max_seconds=most_seconds or USUAL_CALL_SECONDS,
+            breaker_calls=0,
+            variables=variables,
+        )
+        campaign = (await self._campaigns.create(KIND, policy, company.id)).id
+        refused = await self._filled(campaign, numbers)
+        kept = _Kept(campaign, company.id, list(numbers), refused)
+        job = await self._keep(kept)
+        if len(refused) < len(numbers):
+            await self._campaigns.start(campaign)
+            if not await self._campaigns.finished(campaign, patience):
+                return _started(job, len(numbers))
+        shown = await self._shown(job, kept)
+        if shown.state != CampaignState.COMPLETED:
+            return _started(job, len(numbers))
+        return BulkDone(DONE, shown.total_calls, shown.call_results)
+
+    async def job(self, job: str, who: Caller) -> BulkJob | None:
+        """Return how a job fares, ``None`` if there is none for ``who``. Raises `StoreError`."""
+        if "\x00" in job:
+            return None
+        rows = await self._store.rows(select(jobs).where(jobs.c.id == job, jobs.c.kind == KIND))
+        if not rows:
+            return None
+        kept = msgspec.convert(rows[0]["body"], _Kept)
+        return await self._shown(job, kept) if who.of(kept.company) else None
+
+    async def _filled(self, campaign: str, numbers: Sequence[str]) -> dict[str, str]:
+        """Add the numbers to a campaign; return which rows it would not have."""
+        refused: dict[str, str] = {}
+        for start in range(0, len(numbers), MOST_ADDED):
+            part = [Candidate(number) for number in numbers[start : start + MOST_ADDED]]
+            added = await self._campaigns.add(campaign, part, skip_bad=True, repeats=True)
+            refused |= {str(start + it.row): it.reason for it in added.refused}
+        return refused
+
+    async def _keep(self, kept: _Kept) -> str:
+        job = "job_" + secrets.token_hex(12)
+        row = {
+            "id": job,
+            "kind": KIND,
+            "state": "running",
+            "body": msgspec.to_builtins(kept),
+            "created": time.time(),
+        }
+        dialect = self._store.engine.dialect.name
+        await self._store.commit(statement_of(Upsert("jobs", row), dialect))
+        return job
+
+    async def _shown(self, job: str, kept: _Kept) -> BulkJob:
+        await self._store.flush(SETTLE_SECONDS)  # the last call's end may still be on its way
+        leads = await self._leads(kept.campaign)
+        results = []
+        of_leads = iter(leads)
+        for row, number in enumerate(kept.numbers):
+            reason = kept.refused.get(str(row))
+            if reason is not None:
+                results.append(_not_called(number, reason))
+            else:
+                results.append(_result(number, next(of_leads)))
+        state, message = CampaignState.COMPLETED.value, DONE
+        if leads:
+            campaign = await self._campaigns.get(kept.campaign)
+            state, message = campaign.state, campaign.why or _MESSAGES.get(campaign.state, "")
+        return BulkJob(job, state, message, len(kept.numbers), results)
+
+    async def _leads(self, campaign: str) -> list[LeadView]:
+        found: list[LeadView] = []
+        after: int | None = -1
+        while after is not None:
+            page = await self._campaigns.leads(campaign, after, _PAGE)
+            found += page.leads
+            after = page.next
+        return found
+
+
+def patience(prefer: str) -> float:
+    """Return how long a request stays open: ``Prefer: wait=2``, or ``respond-async`` (RFC 7240)."""
+    for wish in prefer.lower().split(","):
+        name, _, value = wish.strip().partition("=")
+        if name == "respond-async":
+            return 0.0
+        if name == "wait" and value.strip('"').isdecimal():
+            return min(float(value.strip('"')[:6]), ANSWER_SECONDS)
+    return ANSWER_SECONDS
+
+
+def _result(number: str, lead: LeadView) -> CallResult:
+    if lead.call_sid and (lead.status or not LeadState(lead.state).final):
+        return CallResult(number, lead.status or "initiated", lead.call_sid, None)
+    if LeadState(lead.state).final:
+        return _not_called(number, lead.error or lead.outcome or lead.state)
+    return CallResult(number, "queued", None, None)
+
+
+def _not_called(number: str, why: str) -> CallResult:
+    return CallResult(number, "initiation_error", error=why)
+
+
+def _started(job: str, total: int) -> Response:
+    url = f"/api/jobs/{job}"
+    body = BulkStarted(_UNDER_WAY, total, job, url)
+    answer = Response(msgspec.json.encode(body), 202, media_type="application/json")
+    answer.headers["Location"] = url
+    return answer
