@@ -11,6 +11,7 @@ from phone.call import Call
 from phone.journal import CallEndedError
 from phone.phone import Phone
 from phone.report import Report
+from phone.rooms import Rooms
 from phone.settings import Callee, CalleeOutcome, HangUpStep, PhoneSettings
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Phone",
     "PhoneSettings",
     "Report",
+    "Rooms",
 ]

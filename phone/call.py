@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from typing import TypeVar
 
-from phone.events import Event
+from phone.events import Event, VerbBegun
 from phone.journal import CallEndedError, Journal
 from phone.leg import Leg
 from phone.microphone import KEYS, Microphone, Phrase, Press, check_keys
@@ -16,6 +16,7 @@ from phone.parameters import Identity
 from phone.performer import Performer
 from phone.report import Report
 from phone.session import AudioListener, Handset
+from phone.twiml import parse
 
 __all__ = ["Call", "CallEndedError"]
 
@@ -115,6 +116,31 @@ class Call:
         for key in keys:
             self._microphone.add(Press(key, count))
         await self._journal.until(lambda: pressed == len(keys), "keys to be pressed", None)
+
+    async def asked(self, count: int = 1, timeout: float | None = None) -> None:
+        """Return when a ``<Gather>``, the call's ``count``-th, waits for an answer."""
+
+        def gathers() -> bool:
+            begun = [it for it in self._journal.of(VerbBegun) if it.verb == "Gather"]
+            return len(begun) >= count and self._performer.keys is not None
+
+        await self._journal.until(gathers, f"question {count}", timeout)
+
+    def reply(self, text: str) -> None:
+        """Say ``text`` to a ``<Gather>``, which understands it as it is.
+
+        Raises ``RuntimeError`` when none listens.
+        """
+        if self._performer.words is None:
+            raise RuntimeError("no <Gather input=speech> is running: await asked() before reply()")
+        self._performer.words.put_nowait(text)
+
+    def redirect(self, twiml: str | None = None, url: str | None = None) -> None:
+        """Carry out other instructions from now on, as after a REST update of the call.
+
+        Raises `TwimlError` when ``twiml`` is no document.
+        """
+        self._leg.redirect(url or "" if twiml is None else parse(twiml.encode()))
 
     async def heard_speech(
         self, timeout: float | None = None, since_ms: float | None = None

@@ -11,6 +11,7 @@ from phone.dialling import CALL_EVENTS, DialledCall
 from phone.events import CallbackSent, Noticed
 from phone.journal import Journal
 from phone.parameters import Identity, terminal
+from phone.rooms import News
 from phone.verbs import Stream
 from phone.webhooks import WebhookClient, WebhookError
 
@@ -42,6 +43,11 @@ class Callbacks:
             return
         fields = self.identity.stream(stream_sid, stream.name, event, error)
         await self._send(stream.status_callback, stream.status_callback_method, fields, event)
+
+    async def room(self, news: News) -> None:
+        """Tell what has happened in a conference."""
+        what = f"room: {news.fields['StatusCallbackEvent']}"
+        await self._send(news.url, news.method, news.fields, what)
 
     async def child(self, call: DialledCall, event: str) -> None:
         """Tell how a dialled number fares, if it asked for ``event``."""

@@ -84,9 +84,17 @@ class DialResult:
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """What a ``<Gather>`` collected, perhaps nothing."""
+    """What a ``<Gather>`` collected: keys, or words, perhaps nothing."""
 
     digits: str
+    speech: str = ""
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """What its action is told."""
+        if self.speech:
+            return {"SpeechResult": self.speech, "Confidence": "0.9"}
+        return {"Digits": self.digits}
 
 
 Command = Fetch | Verb | End
@@ -140,10 +148,11 @@ class Course:
                 return self._fetch(action, method, {}, "Connect")
             case Dial(action=str(action), method=method), DialResult(parameters=parameters):
                 return self._fetch(action, method, parameters, "Dial")
-            case Gather() as gather, Digits(digits=digits) if (
-                digits or gather.action_on_empty_result
+            case Gather() as gather, Digits() if (
+                result.digits or result.speech or gather.action_on_empty_result
             ):
-                return self._fetch(gather.action or "", gather.method, {"Digits": digits}, "Gather")
+                action = gather.action or ""
+                return self._fetch(action, gather.method, result.parameters, "Gather")
         return self._next()
 
     def hung_up(self, how: Ending = Ending.CALLER) -> End:
@@ -151,6 +160,20 @@ class Course:
         if self.state is State.ENDED:
             raise IllegalMoveError("hung_up", self.state)
         return self._end("completed" if self.answered else "no-answer", how)
+
+    def redirected(self, document: Document) -> Command:
+        """The server has given other instructions by REST: what stood here is never reached."""
+        if self.state is State.ENDED:
+            raise IllegalMoveError("redirected", self.state)
+        self._verbs = deque(document.verbs)
+        self.state = State.RUNNING
+        return self._next()
+
+    def sent_to(self, url: str, method: str = "POST") -> Command:
+        """The server has sent the call to another document by REST."""
+        if self.state is State.ENDED:
+            raise IllegalMoveError("sent_to", self.state)
+        return self._fetch(url, method, {}, "REST")
 
     def _expect(self, move: str, state: State) -> None:
         if self.state is not state:

@@ -7,6 +7,7 @@ and of frames are timed by the stream's 20 ms beat, everything else as it happen
 |---|---|
 | `WebhookAnswered`, `WebhookFailed` | a document was fetched, or could not be |
 | `VerbBegun`, `VerbDone` | a TwiML verb is carried out |
+| `Met`, `Parted` | a conference has begun for the caller; they are out of it |
 | `StreamStarted`, `StreamEnded` | ``start`` was sent; the socket is gone |
 | `FirstAgentAudio` | the first ``media`` of the server came in |
 | `AgentBegan`, `AgentSpoke` | the caller hears the agent; the agent fell silent |
@@ -32,6 +33,7 @@ class StreamEnding(Enum):
     SERVER_CLOSED = "server closed"
     LOST = "connection lost"
     FAILED = "failed"
+    REDIRECTED = "other instructions by REST"
 
 
 class Ending(Enum):
@@ -80,6 +82,18 @@ class VerbDone(Event, frozen=True):
 
     verb: str
     outcome: str
+
+
+class Met(Event, frozen=True):
+    """A conference has begun: the caller hears the others."""
+
+    room: str
+
+
+class Parted(Event, frozen=True):
+    """The caller is out of a conference, whether or not it had begun."""
+
+    room: str
 
 
 class StreamStarted(Event, frozen=True):

@@ -7,13 +7,10 @@ live in the leg's own task group.
 """
 
 import asyncio
-import ssl
-from dataclasses import dataclass
 from typing import Any
 
-from phone.callbacks import Callbacks
-from phone.clock import Clock
-from phone.document import Command, Course, End, Fetch
+from phone.document import Command, Course, DialResult, End, Fetch
+from phone.documents import Documents
 from phone.events import (
     Ended,
     Ending,
@@ -21,40 +18,19 @@ from phone.events import (
     StreamEnded,
     StreamEnding,
     VerbBegun,
-    WebhookAnswered,
-    WebhookFailed,
 )
-from phone.journal import Journal
+from phone.meeting import Meeting
 from phone.messages import Writer
-from phone.parameters import Identity
-from phone.performer import Performer, Timed
+from phone.performer import Timed
+from phone.plant import Plant
 from phone.problem import Problem
-from phone.session import Handset, MediaSession
-from phone.settings import HangUpStep, PhoneSettings
-from phone.signature import Signer
+from phone.rooms import RoomFullError
+from phone.session import MediaSession
+from phone.settings import HangUpStep
 from phone.stream import MediaStream, Phase, StreamOutcome
 from phone.stream_url import StreamRefusedError, resolve
-from phone.ticker import Ticker
-from phone.twiml import Document, TwimlError, read_document
-from phone.verbs import Connect, Dial, Gather, Pause, Play, Say, Stream
-from phone.webhooks import WebhookClient, WebhookError
-
-
-@dataclass(frozen=True, slots=True)
-class Plant:
-    """What a leg works with: its own tools and those it shares with the phone's other calls."""
-
-    identity: Identity
-    settings: PhoneSettings
-    clock: Clock
-    journal: Journal
-    handset: Handset
-    signer: Signer
-    webhooks: WebhookClient
-    callbacks: Callbacks
-    performer: Performer
-    ticker: Ticker
-    context: ssl.SSLContext
+from phone.twiml import Document
+from phone.verbs import Conference, Connect, Dial, Gather, Pause, Play, Say, Stream
 
 
 class Leg:
@@ -63,7 +39,11 @@ class Leg:
     def __init__(self, plant: Plant, course: Course) -> None:
         self._plant, self._course = plant, course
         self._journal, self._settings = plant.journal, plant.settings
-        self._gone: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._documents = Documents(plant)
+        self._interrupt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """What is going on is broken off: by a hang-up, or by other instructions."""
+        self._ending: Ending | None = None
+        self._instructions: Document | str = ""
         self._tasks = asyncio.TaskGroup()
         self._stream: MediaStream | None = None
         self._answered_ms: float | None = None
@@ -73,8 +53,15 @@ class Leg:
 
     def hang_up(self, how: Ending = Ending.CALLER) -> None:
         """End the call from the caller's side; harmless when it has ended."""
-        if not self._gone.done():
-            self._gone.set_result(how)
+        self._ending = self._ending or how
+        if not self._interrupt.done():
+            self._interrupt.set_result(None)
+
+    def redirect(self, instructions: Document | str) -> None:
+        """Go on with a document, or with that of a URL; nothing when the call is over."""
+        self._instructions = instructions
+        if not self._interrupt.done():
+            self._interrupt.set_result(None)
 
     def drop(self) -> bool:
         """Lose the media socket's network; return whether there was one to lose."""
@@ -124,58 +111,65 @@ class Leg:
                 return await self._fetch(command)
             case Connect():
                 return await self._connect(command)
+            case Dial(conference=Conference() as conference):
+                return await self._confer(conference)
             case Say() | Play() | Pause() | Dial() | Gather():
                 return await self._perform(command)
         raise AssertionError(f"the course never hands out {command}")
 
-    async def _gone_before(self, task: asyncio.Task[Any]) -> bool:
-        await asyncio.wait({task, self._gone}, return_when=asyncio.FIRST_COMPLETED)
-        return self._gone.done()
+    async def _broken_off(self, task: asyncio.Task[Any]) -> bool:
+        await asyncio.wait({task, self._interrupt}, return_when=asyncio.FIRST_COMPLETED)
+        return self._interrupt.done()
+
+    def _interrupted(self) -> Command:
+        """Return what follows what was broken off."""
+        if self._ending is not None:
+            return self._course.hung_up(self._ending)
+        self._interrupt = asyncio.get_running_loop().create_future()
+        given = self._instructions
+        if isinstance(given, str):
+            self._begin("REST", given)
+            return self._course.sent_to(given)
+        self._begin("REST", "instructions")
+        self._note_problems(list(given.problems))
+        return self._course.redirected(given)
 
     async def _fetch(self, fetch: Fetch) -> Command:
         if fetch.verb:
             self._begin(fetch.verb, fetch.url)
-        task = self._tasks.create_task(self._document(fetch))
-        if await self._gone_before(task):
-            return self._course.hung_up(self._gone.result())
+        status = "in-progress" if self._course.answered else "ringing"
+        task = self._tasks.create_task(self._documents.get(fetch, status))
+        if await self._broken_off(task):
+            return self._interrupted()
         outcome = task.result()
         if isinstance(outcome, Problem):
             return self._course.failed(outcome)
         return self._course.fetched(outcome)
-
-    async def _document(self, fetch: Fetch) -> Document | Problem:
-        status = "in-progress" if self._course.answered else "ringing"
-        fields = self._plant.identity.standard(status) | dict(fetch.parameters)
-        try:
-            answer = await self._plant.webhooks.send(fetch.url, fetch.method, fields)
-            self._journal.note(
-                WebhookAnswered(
-                    at_ms=self._journal.now_ms(),
-                    url=fetch.url,
-                    method=fetch.method,
-                    status=answer.status,
-                    took_ms=answer.took_ms,
-                    attempts=answer.attempts,
-                )
-            )
-            document = read_document(answer.content_type, answer.body, answer.url)
-        except (WebhookError, TwimlError) as error:
-            self._journal.note(
-                WebhookFailed(at_ms=self._journal.now_ms(), url=fetch.url, problem=error.problem)
-            )
-            return error.problem
-        self._note_problems(list(document.problems))
-        return document
 
     def _begin(self, verb: str, detail: str) -> None:
         self._journal.note(VerbBegun(at_ms=self._journal.now_ms(), verb=verb, detail=detail))
 
     async def _perform(self, verb: Timed) -> Command:
         task = self._tasks.create_task(self._plant.performer.perform(verb, self._course.url))
-        if await self._gone_before(task):
+        if await self._broken_off(task):
             task.cancel()
-            return self._course.hung_up(self._gone.result())
+            return self._interrupted()
         return self._course.done(task.result())
+
+    async def _confer(self, conference: Conference) -> Command:
+        self._begin("Conference", conference.name)
+        try:
+            meeting = Meeting(self._plant, self._documents, conference, self._tasks)
+        except RoomFullError as error:
+            self._note_problems([Problem(16020, str(error))])
+            return self._course.done(DialResult({"DialCallStatus": "failed"}))
+        task = self._tasks.create_task(meeting.sit(self._course.url))
+        broken_off = await self._broken_off(task)
+        task.cancel()
+        meeting.leave()
+        if broken_off:
+            return self._interrupted()
+        return self._course.done(DialResult({"DialCallStatus": "answered"}))
 
     async def _connect(self, connect: Connect) -> Command:
         noun, settings = connect.stream, self._settings
@@ -190,11 +184,26 @@ class Leg:
         task = self._tasks.create_task(
             stream.run(self._plant.signer, context, settings.handshake_limit_s)
         )
-        gone = await self._gone_before(task)
+        broken_off = await self._broken_off(task)
         if task.done():
             self._stream_over(noun, stream, task.result())
-            return self._course.hung_up(self._gone.result()) if gone else self._course.done()
-        return await self._leave(noun, stream, task)
+            return self._interrupted() if broken_off else self._course.done()
+        if self._ending is None:
+            return await self._cut(noun, stream, task)
+        return await self._leave(noun, stream, task, self._ending)
+
+    async def _cut(
+        self, noun: Stream, stream: MediaStream, task: asyncio.Task[StreamOutcome]
+    ) -> Command:
+        """Other instructions end a stream: the call goes on."""
+        if stream.phase is Phase.OPENING:
+            task.cancel()
+            return self._interrupted()
+        stream.stop()
+        await stream.close(StreamEnding.REDIRECTED)
+        self._note_stream_end(stream.sid, stream, await task)
+        self._tasks.create_task(self._plant.callbacks.stream(noun, stream.sid, "stream-stopped"))
+        return self._interrupted()
 
     def _new_stream(self, noun: Stream, url: str) -> MediaStream:
         plant, identity = self._plant, self._plant.identity
@@ -235,10 +244,14 @@ class Leg:
         )
 
     async def _leave(
-        self, noun: Stream, stream: MediaStream, task: asyncio.Task[StreamOutcome]
+        self,
+        noun: Stream,
+        stream: MediaStream,
+        task: asyncio.Task[StreamOutcome],
+        how: Ending,
     ) -> End:
         """The caller hangs up during a stream: the steps in the order of the settings."""
-        end = self._course.hung_up(self._gone.result())
+        end = self._course.hung_up(how)
         if stream.phase is Phase.OPENING:
             task.cancel()
             return end

@@ -40,17 +40,20 @@ class Performer:
         self._journal, self._settings = journal, settings
         self.keys: asyncio.Queue[str] | None = None
         """Where pressed keys go while a ``<Gather>`` runs."""
+        self.words: asyncio.Queue[str] | None = None
+        """Where what is said goes, if it listens to that."""
 
     async def perform(self, verb: Timed, document_url: str) -> Result:
         """Carry out ``verb`` and note it; relative URLs in it refer to ``document_url``."""
         if isinstance(verb, Gather):
             self.keys = asyncio.Queue()
+            self.words = asyncio.Queue() if "speech" in verb.takes else None
         name, journal = type(verb).__name__, self._journal
         journal.note(VerbBegun(at_ms=journal.now_ms(), verb=name, detail=_detail(verb)))
         try:
             result = await self._do(verb, document_url)
         finally:
-            self.keys = None
+            self.keys = self.words = None
         journal.note(VerbDone(at_ms=journal.now_ms(), verb=name, outcome=_outcome(result)))
         return result
 
@@ -68,7 +71,7 @@ class Performer:
             case Dial():
                 return await self._dial(verb)
             case Gather():
-                return Digits(await self._gather(verb, document_url))
+                return await self._gather(verb, document_url)
         return None
 
     async def _pass(self, seconds: float) -> None:
@@ -105,9 +108,28 @@ class Performer:
         await self._callbacks.child(call, "completed")
         return DialResult(call.action_parameters)
 
-    async def _gather(self, gather: Gather, document_url: str) -> str:
+    async def _gather(self, gather: Gather, document_url: str) -> Digits:
+        if self.words is None:
+            return Digits(await self._gather_keys(gather, document_url))
+        assert self.keys is not None, "perform() has made the queue"
+        keys = asyncio.ensure_future(self._gather_keys(gather, document_url))
+        words = asyncio.ensure_future(self.words.get())
+        try:
+            # Whichever is first; keys win if both are there.
+            await asyncio.wait({keys, words}, return_when=asyncio.FIRST_COMPLETED)
+            if keys.done() and (keys.result() or not words.done()):
+                return Digits(keys.result())
+            return Digits("", words.result())
+        finally:
+            keys.cancel()
+            words.cancel()
+            await asyncio.gather(keys, words, return_exceptions=True)
+
+    async def _gather_keys(self, gather: Gather, document_url: str) -> str:
         keys, digits = self.keys, ""
         assert keys is not None, "perform() has made the queue"
+        if "dtmf" not in gather.takes:
+            keys = asyncio.Queue()  # where nothing ever comes
         key = await _key_before(keys, self._prompts(gather, document_url))
         if key is None:
             key = await _key_before(keys, self._pass(gather.timeout))
@@ -142,7 +164,7 @@ def _outcome(result: Result) -> str:
         case DialResult():
             return result.parameters["DialCallStatus"]
         case Digits():
-            return result.digits
+            return result.digits or result.speech
     return ""
 
 

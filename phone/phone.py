@@ -19,11 +19,12 @@ from phone.clock import Clock, LoopClock
 from phone.document import Course
 from phone.ear import Ear
 from phone.journal import Journal, Listener
-from phone.leg import Leg, Plant
+from phone.leg import Leg
 from phone.line import Line
 from phone.microphone import Microphone
 from phone.parameters import Identity
 from phone.performer import Performer
+from phone.plant import Plant
 from phone.recording import Recording
 from phone.session import Handset
 from phone.settings import PhoneSettings

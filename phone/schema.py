@@ -24,6 +24,13 @@ NUMBER = _names(
     machineDetectionSpeechEndThreshold machineDetectionSilenceTimeout amdStatusCallback
     amdStatusCallbackMethod"""
 )
+CONFERENCE = _names(
+    """muted beep startConferenceOnEnter endConferenceOnExit waitUrl waitMethod maxParticipants
+    record region coach trim statusCallbackEvent statusCallback statusCallbackMethod
+    recordingStatusCallback recordingStatusCallbackMethod recordingStatusCallbackEvent
+    eventCallbackUrl jitterBufferSize participantLabel recordingConfigurationId"""
+)
+ROOM_EVENTS = _names("start end join leave mute hold modify speaker announcement")
 STREAM = _names(
     """url name track statusCallback statusCallbackMethod connectorName audioFormat sampleRate"""
 )
@@ -32,4 +39,4 @@ SSML = _names("break emphasis lang p phoneme prosody s say-as sub w amazon:effec
 
 OTHER_VERBS = _names("Echo Enqueue Leave Message Pay Prompt Queue Record Refer Sms Start Stop Task")
 OTHER_CONNECT = _names("AiSession Autopilot Conversation ConversationRelay Room VirtualAgent")
-OTHER_DIAL = _names("Application Client Conference Queue Sim Sip WhatsApp")
+OTHER_DIAL = _names("Application Client Queue Sim Sip WhatsApp")

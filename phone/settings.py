@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+from phone.rooms import Rooms
+
 
 class HangUpStep(Enum):
     """What Twilio does when the caller hangs up during a stream."""
@@ -65,6 +67,8 @@ class PhoneSettings:
     """Steps left out are not done: without ``STOP`` the socket just closes."""
     callee: Callable[[str], Callee] = _answers
     """Who answers a number that the document dials."""
+    rooms: Rooms = field(default_factory=Rooms)
+    """Where the legs of conferences meet: give several phones the same."""
     verb_speed: float = 1.0
     """How many times faster than life Say, Play, Pause, Dial and Gather pass."""
     silence_frames: bool = True

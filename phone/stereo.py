@@ -10,7 +10,8 @@ import wave
 from itertools import pairwise
 from pathlib import Path
 
-from shared.audio import FRAME_MS
+from shared.audio import FRAME_MS, SAMPLE_RATE, ulaw_to_pcm16
+from shared.ulaw_wav import find_sound
 
 _FRAMES_A_SECOND = 1000 // FRAME_MS
 _SLOWEST_HZ, _FASTEST_HZ = 8000, 192_000
@@ -38,15 +39,33 @@ def track_levels(path: Path) -> tuple[Levels, Levels]:
     Raises `RecordingError` for a file of another kind and ``OSError`` when it cannot be read.
     """
     try:
-        with wave.open(str(path), "rb") as file:
-            _check(path, file)
-            levels = _levels(file)
+        levels = _own_levels(path)
+        if levels is None:
+            with wave.open(str(path), "rb") as file:
+                _check(path, file)
+                levels = _levels(file)
     except (wave.Error, EOFError, RuntimeError) as error:  # the last from damaged heads
         fix = "convert it: ffmpeg -i IN -c:a pcm_s16le OUT.wav"
         raise RecordingError(path, f"is no PCM WAV file ({error or 'cut short'})", fix) from error
     if not levels[0]:
         raise RecordingError(path, "holds no audio", "record a call: callfarm call --out FILE.wav")
     return levels
+
+
+def _own_levels(path: Path) -> tuple[Levels, Levels] | None:
+    """Return the levels of a gateway's own recording (μ-law), ``None`` for any other file."""
+    with path.open("rb") as file:
+        sound = find_sound(file)
+        if sound is None or (sound.channels, sound.rate) != (2, SAMPLE_RATE):
+            return None
+        left: Levels = []
+        right: Levels = []
+        file.seek(sound.start)
+        for second in range(0, sound.frames, SAMPLE_RATE):
+            data = file.read(2 * min(SAMPLE_RATE, sound.frames - second))
+            left += _levels_of(ulaw_to_pcm16(data[0::2]), SAMPLE_RATE)
+            right += _levels_of(ulaw_to_pcm16(data[1::2]), SAMPLE_RATE)
+    return left, right
 
 
 def _check(path: Path, file: wave.Wave_read) -> None:

@@ -160,11 +160,11 @@ class MediaStream:
         except ConnectionClosed as closed:
             if self._error is not None:
                 raise self._error from None
-            if self._left is StreamEnding.CALLER_HUNG_UP:
-                return StreamOutcome(self._left)
             if self._left is StreamEnding.LOST:
                 problem = Problem(31903, "the connection was lost")
                 return StreamOutcome(self._left, 1006, problem)
+            if self._left is not None:
+                return StreamOutcome(self._left)
             return _outcome(closed)
 
     def _send(self, messages: Iterable[str]) -> None:
@@ -198,9 +198,9 @@ class MediaStream:
             self._send(self._session.stop())
             self._leave(Phase.STOPPED)
 
-    async def close(self) -> None:
+    async def close(self, how: StreamEnding = StreamEnding.CALLER_HUNG_UP) -> None:
         """Close the socket as Twilio does after a hang-up; return when it is closed."""
-        self._left = self._left or StreamEnding.CALLER_HUNG_UP
+        self._left = self._left or how
         if self._socket is not None:
             self._leave(Phase.CLOSED)
             try:

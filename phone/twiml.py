@@ -164,8 +164,10 @@ _PROMPTS = ("Say", "Play", "Pause")
 def _gather(reader: Reader, element: Element) -> Gather:
     children = reader.check(element, GATHER, _PROMPTS)
     reader.no_text(element)
-    if "speech" in element.get("input", "dtmf").split():
-        reader.leave_out("the phone does not recognise speech for <Gather>: only keys count")
+    takes = frozenset(element.get("input", "dtmf").split())
+    if not takes or not takes <= {"dtmf", "speech"}:
+        reader.warn(13311, f"<Gather input={element.get('input')!r}>: dtmf, speech, or both")
+        takes = frozenset({"dtmf"})
     finish = element.get("finishOnKey", "#")
     if len(finish) > 1 or not frozenset("0123456789#*").issuperset(finish):
         reader.warn(13310, f"<Gather finishOnKey={finish!r}>: one of 0-9, #, * or nothing")
@@ -179,6 +181,7 @@ def _gather(reader: Reader, element: Element) -> Gather:
         num_digits=reader.whole(element, "numDigits", 0, 13314, lowest=1),
         finish_on_key=finish,
         action_on_empty_result=reader.flag(element, "actionOnEmptyResult", 13338),
+        takes=takes,
     )
 
 

@@ -1,18 +1,22 @@
-"""Reading ``<Dial>`` and its ``<Number>``s. Source: Twilio, "TwiML Voice: <Dial>", "<Number>"."""
+"""Reading ``<Dial>``, its ``<Number>``s and its ``<Conference>``.
+
+Source: Twilio, "TwiML Voice: <Dial>", "<Number>", "<Conference>".
+"""
 
 from xml.etree.ElementTree import Element
 
 from phone.elements import SCHEMA, Reader, text_of
-from phone.schema import DIAL, NUMBER, OTHER_DIAL
-from phone.verbs import Dial, Number
+from phone.schema import CONFERENCE, DIAL, NUMBER, OTHER_DIAL, ROOM_EVENTS
+from phone.verbs import Conference, Dial, Number
 
 _MAX_NUMBERS = 10
+_MAX_PARTICIPANTS = 250
 _CALL_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
 
 
 def read_dial(reader: Reader, element: Element) -> Dial | None:
     """Read ``<Dial>``; ``None`` when there is nobody the phone could dial."""
-    nouns = reader.check(element, DIAL, OTHER_DIAL | {"Number"})
+    nouns = reader.check(element, DIAL, OTHER_DIAL | {"Number", "Conference"})
     for noun in nouns:
         if noun.tag in OTHER_DIAL:
             reader.leave_out(f"the phone does not carry out <Dial><{noun.tag}>")
@@ -28,7 +32,11 @@ def read_dial(reader: Reader, element: Element) -> Dial | None:
             reader.warn(13223, f"<Dial> of {number.number!r}: use E.164, like +15551234567")
     if len(numbers) > _MAX_NUMBERS:
         reader.warn(13250, f"<Dial> has {len(numbers)} numbers: {_MAX_NUMBERS} are dialled")
-    if not numbers:
+    rooms = [room for noun in nouns if (room := _conference(reader, noun)) is not None]
+    if len(rooms) > 1 or (rooms and numbers):
+        reader.warn(SCHEMA, "<Dial> holds more than its <Conference>: the rest is skipped")
+        valid.clear()
+    if not numbers and not rooms:
         if not nouns:
             reader.warn(SCHEMA, "<Dial> names nobody to dial: skipped")
         return None
@@ -38,6 +46,33 @@ def read_dial(reader: Reader, element: Element) -> Dial | None:
         method=reader.method(element, 13210),
         timeout=min(max(reader.whole(element, "timeout", 30, 13212, lowest=1), 5), 600),
         answer_on_bridge=reader.flag(element, "answerOnBridge", 13219),
+        conference=rooms[0] if rooms else None,
+    )
+
+
+def _conference(reader: Reader, element: Element) -> Conference | None:
+    if element.tag != "Conference":
+        return None
+    reader.check(element, CONFERENCE)
+    name = text_of(element)
+    if not name:
+        reader.warn(13230, "<Conference> has no name: skipped")
+        return None
+    events = frozenset(element.get("statusCallbackEvent", "").split())
+    if not events <= ROOM_EVENTS:
+        words = " ".join(sorted(ROOM_EVENTS))
+        reader.warn(SCHEMA, f"<Conference statusCallbackEvent>: use {words}")
+    most = reader.whole(element, "maxParticipants", _MAX_PARTICIPANTS, 13235, lowest=2)
+    return Conference(
+        name,
+        start_on_enter=element.get("startConferenceOnEnter", "true") != "false",
+        end_on_exit=reader.flag(element, "endConferenceOnExit", 13231),
+        most=min(most, _MAX_PARTICIPANTS),
+        wait_url=element.get("waitUrl"),
+        wait_method=reader.method(element, 13234, "waitMethod"),
+        status_callback=reader.absolute_url(element, "statusCallback"),
+        status_callback_method=reader.method(element, 13221, "statusCallbackMethod"),
+        status_callback_events=events & ROOM_EVENTS,
     )
 
 

@@ -61,19 +61,38 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Conference:
+    """A room, by its name. ``wait_url`` ``None`` is the carrier's own music, empty is silence."""
+
+    name: str
+    start_on_enter: bool = True
+    end_on_exit: bool = False
+    most: int = 250
+    wait_url: str | None = None
+    wait_method: str = "POST"
+    status_callback: str | None = None
+    status_callback_method: str = "POST"
+    status_callback_events: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
-    """Connect the caller with the first of ``numbers`` that answers."""
+    """Connect the caller with the first of ``numbers`` that answers, or with a room."""
 
     numbers: tuple[Number, ...]
     action: str | None = None
     method: str = "POST"
     timeout: int = 30
     answer_on_bridge: bool = False
+    conference: Conference | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Collect keys after the ``prompts``; ``num_digits`` 0 means any number of them."""
+    """Collect keys, or words, after the ``prompts``; ``num_digits`` 0: any number of them.
+
+    ``takes`` holds ``dtmf`` and ``speech``.
+    """
 
     prompts: tuple[Say | Play | Pause, ...] = ()
     action: str | None = None
@@ -82,6 +101,7 @@ class Gather:
     num_digits: int = 0
     finish_on_key: str = "#"
     action_on_empty_result: bool = False
+    takes: frozenset[str] = frozenset({"dtmf"})
 
 
 @dataclass(frozen=True, slots=True)

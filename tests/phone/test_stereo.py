@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from phone.latency import speech
 from phone.stereo import RecordingError, track_levels
 from shared.audio import silence, write_stereo_wav
+from shared.ulaw_wav import head, interleaved
 
 
 def _tone(ms: int, rate: int, amplitude: int) -> bytes:
@@ -83,14 +84,14 @@ def test_a_file_of_another_format_is_refused_with_the_command_that_converts_it(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "x.wav"
-    for content in (b"", b"ID3\x04", b"RIFF\x00\x00\x00\x00WAVE", _mulaw_header()):
+    for content in (b"", b"ID3\x04", b"RIFF\x00\x00\x00\x00WAVE", _alaw_header()):
         path.write_bytes(content)
         with pytest.raises(RecordingError, match="ffmpeg -i IN -c:a pcm_s16le"):
             track_levels(path)
 
 
-def _mulaw_header() -> bytes:
-    form = struct.pack("<HHIIHH", 7, 2, 8000, 16000, 2, 8)
+def _alaw_header() -> bytes:
+    form = struct.pack("<HHIIHH", 6, 2, 8000, 16000, 2, 8)
     chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + bytes(4)
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 
@@ -111,3 +112,14 @@ def test_a_damaged_file_is_read_or_refused(
     path.write_bytes(whole[:place] + data + whole[place + len(data) :])
     with suppress(RecordingError):
         track_levels(path)
+
+
+def test_a_gateways_own_recording_is_read(tmp_path: Path) -> None:
+    path, loud = tmp_path / "own.wav", b"\x20\xa0" * 4000
+    quiet = b"\xff" * 8000
+    frames = interleaved(quiet + loud, loud + quiet)
+    path.write_bytes(head(16000) + bytes(frames) + b"what the head does not count")
+    left, right = track_levels(path)
+    assert len(left) == len(right) == 100
+    assert left[0] == right[99] == -96.0
+    assert left[99] == right[0] > -20

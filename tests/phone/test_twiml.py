@@ -134,6 +134,11 @@ def test_a_schema_problem_is_one_warning(inside: str) -> None:
         ("<Dial timeout='0'>+1555</Dial>", 13212),
         ("<Gather finishOnKey='12'/>", 13310),
         ("<Gather numDigits='none'/>", 13314),
+        ("<Gather input='smell'/>", 13311),
+        ("<Dial><Conference maxParticipants='1'>a</Conference></Dial>", 13235),
+        ("<Dial><Conference endConferenceOnExit='yes'>a</Conference></Dial>", 13231),
+        ("<Dial><Conference waitMethod='PUT'>a</Conference></Dial>", 13234),
+        ("<Dial><Conference/></Dial>", 13230),
         ("<Play digits='9z'/>", 13430),
     ],
 )
@@ -146,9 +151,8 @@ def test_a_bad_value_has_twilios_own_code(inside: str, code: int) -> None:
     [
         "<Record/>",
         "<Start><Stream url='wss://x'/></Start>",
-        "<Dial><Conference>room</Conference></Dial>",
+        "<Dial><Queue>support</Queue></Dial>",
         "<Connect><ConversationRelay url='wss://x'/></Connect>",
-        "<Gather input='speech'/>",
         "<Dial><Number url='/whisper'>+1555</Number></Dial>",
     ],
 )
