@@ -1,5 +1,8 @@
 """The gateway's HTTP application: Twilio's webhooks, health, metrics, the API."""
 
+from collections.abc import Iterable
+
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -13,6 +16,8 @@ from gateway.carriers.twilio.routes import TwilioRoutes
 from gateway.farm.farm import Farm
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.prefix import PrefixMiddleware
+from gateway.store.store import Store
+from gateway.tool_door import ToolDoor
 
 _SENTENCES = {
     404: "There is nothing here. The voice webhook is /twilio/voice.",
@@ -21,10 +26,20 @@ _SENTENCES = {
 
 
 def application(
-    calls: Calls, farm: Farm, twilio: TwilioRoutes, api: Api, prefix: str = ""
+    calls: Calls,
+    farm: Farm,
+    twilio: TwilioRoutes,
+    api: Api,
+    prefix: str = "",
+    store: Store | None = None,
+    pages: Iterable[Route] = (),
+    figures_of: Iterable[Collector] = (),
 ) -> Starlette:
-    """Return the application. ``prefix`` is the path of ``PUBLIC_URL``."""
-    metrics = Metrics(calls, farm)
+    """Return the application. ``prefix`` is the path of ``PUBLIC_URL``, ``pages`` are further.
+
+    ``figures_of`` are further parts that measure something.
+    """
+    metrics = Metrics(calls, farm, store, figures_of)
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -45,6 +60,8 @@ def application(
     return Starlette(
         routes=[
             *twilio.routes(),
+            *ToolDoor(calls.tool_tokens).routes(),
+            *pages,
             Route("/health", health),
             Route("/ready", ready),
             Route("/metrics", figures),

@@ -16,30 +16,20 @@ import resource
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.api import Api
-from gateway.app import application
-from gateway.calls.call import CallRules
-from gateway.calls.registry import Calls
-from gateway.carriers.twilio.account import rest_control
-from gateway.carriers.twilio.gate import TwilioGate
-from gateway.carriers.twilio.routes import TwilioOptions, TwilioRoutes
-from gateway.carriers.twilio.signature import SignatureCheck
-from gateway.farm.farm import DeployError, Farm, FarmOptions
+from gateway.assembly import Assembly, Secrets
+from gateway.farm.farm import DeployError, FarmOptions
 from gateway.http_guard import GuardedHttpProtocol
 from gateway.media.protocol import media_protocol
 from gateway.notify import Notifier
 from gateway.operator_socket import OperatorApp, OperatorProtocol, bind, socket_path
-from gateway.throttle import Throttle
+from gateway.store.store import StoreError
 from shared.kernel import become_subreaper, hide_from_ptrace
 from shared.local_secrets import api_token, twilio_auth_token
 from shared.settings import Settings, call_environment, take_secrets
@@ -48,7 +38,6 @@ log = structlog.get_logger(__name__)
 
 GOODBYE_SECONDS = 5.0
 """What calls that outlive the drain have between being hung up and being ended."""
-
 
 _WATCH_RETRY_SECONDS = 1.0
 
@@ -71,47 +60,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What the gateway knows and no process it starts may know."""
-
-    twilio_token: str
-    api_token: str
-
-
 class Gateway:
     """One running gateway. Build it on a running loop."""
 
     def __init__(self, settings: Settings, secrets: Secrets, farm_options: FarmOptions) -> None:
         self.settings = settings
-        self.farm = Farm(farm_options)
-        rules = CallRules(
-            stream_seconds=settings.stream_timeout_seconds,
-            most_seconds=settings.max_call_seconds,
-            hang_seconds=settings.hang_seconds,
-            fallback=settings.fallback_number,
-            destinations=dict(settings.transfer_numbers),
-        )
-        self.calls = Calls(self.farm, rules, settings.max_calls, settings.call_memory_mb << 20)
-        public_url = str(settings.public_url) if settings.public_url else None
-        check = SignatureCheck(
-            lambda account: (secrets.twilio_token,), public_url, settings.trusted_proxies
-        )
-        throttle = Throttle(time.monotonic)
-        self._control = rest_control(settings)
-        twilio = TwilioRoutes(
-            self.calls,
-            check,
-            throttle,
-            self._control,
-            TwilioOptions(
-                settings.max_body_bytes, settings.fallback_number, settings.twilio_phone_number
-            ),
-        )
-        api = Api(self.calls, self.farm, secrets.api_token, dict(settings.transfer_numbers))
-        prefix = urlsplit(public_url).path.rstrip("/") if public_url else ""
-        self.app = application(self.calls, self.farm, twilio, api, prefix)
-        self._gate = TwilioGate(self.calls, check, throttle)
+        try:
+            self.parts = Assembly(settings, secrets, farm_options)
+        except StoreError as error:
+            raise ServeError(str(error)) from error
+        self.farm, self.calls = self.parts.farm, self.parts.calls
         self._stop = asyncio.Event()
         self._stops = 0
 
@@ -120,32 +78,32 @@ class Gateway:
     async def run(self, notifier: Notifier, announce: Callable[[str], None], watch: bool) -> None:
         """Serve until told to stop, then drain and end. Raises `ServeError`."""
         try:
+            await self.parts.archive.open()
+        except StoreError as error:
+            raise ServeError(str(error)) from error
+        try:
             await self._serve(notifier, announce, watch)
         finally:
-            # A template that is left alive holds up the interpreter's exit for good.
-            await self.farm.close()
-            if self._control is not None:
-                await self._control.aclose()
+            await self.parts.aclose()
         socket_path(self.settings.data_dir).unlink(missing_ok=True)
 
     async def _serve(
         self, notifier: Notifier, announce: Callable[[str], None], watch: bool
     ) -> None:
         public, private = self._listeners()
-        servers = [self._server(self.app, ws=True), self._server(OperatorApp(self.app), ws=False)]
+        app = self.parts.app
+        servers = [self._server(app, ws=True), self._server(OperatorApp(app), ws=False)]
         await self._first_release()
         async with asyncio.TaskGroup() as tasks:
             serving = [
                 tasks.create_task(server.serve(sockets=[listener]))
                 for server, listener in zip(servers, (public, private), strict=True)
             ]
-            helpers = [
-                tasks.create_task(self.calls.watch()),
-                tasks.create_task(notifier.keep_alive()),
-            ]
+            work = (*self.parts.work(), notifier.keep_alive())
+            helpers = [tasks.create_task(each) for each in work]
             if watch:
                 helpers.append(tasks.create_task(self._watch_agents()))
-            if self._control is not None:
+            if self.parts.control is not None:
                 helpers.append(tasks.create_task(self._prepare_rest()))
             self._own_signals(tasks, helpers)
             announce(self._address(public))
@@ -153,6 +111,7 @@ class Gateway:
             await self._stop.wait()
             notifier.stopping()
             await self._drain()
+            await self.parts.webhooks.settle()
             for helper in helpers:
                 helper.cancel()
             for server in servers:
@@ -184,7 +143,7 @@ class Gateway:
         config = uvicorn.Config(
             app,
             http=GuardedHttpProtocol if ws else OperatorProtocol,
-            ws=media_protocol(self._gate) if ws else "none",
+            ws=media_protocol(self.parts.gate) if ws else "none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -222,8 +181,8 @@ class Gateway:
         log.info("release live", release=release.id, agents=list(release.agents))
 
     async def _prepare_rest(self) -> None:
-        assert self._control is not None
-        await self._control.prepare()
+        assert self.parts.control is not None
+        await self.parts.control.prepare()
 
     # Deploying ---------------------------------------------------------------------------------
 
@@ -268,7 +227,8 @@ class Gateway:
     def stop(self) -> None:
         """Begin to drain. May be called twice."""
         self._stops += 1
-        self.calls.draining = True
+        self.calls.draining = self.parts.dialer.draining = True
+        self.parts.campaigns.drain()
         self._stop.set()
 
     def _interrupted(self) -> None:
@@ -280,8 +240,8 @@ class Gateway:
             os._exit(130)
 
     async def _drain(self) -> None:
+        log.info("draining", calls=len(self.calls), seconds=self.settings.drain_seconds)
         if len(self.calls):
-            log.info("draining", calls=len(self.calls), seconds=self.settings.drain_seconds)
             await self.calls.drain(self.settings.drain_seconds)
         await self.calls.hang_up_all("the server stops", GOODBYE_SECONDS)
 
@@ -337,6 +297,8 @@ def prepare_process(settings: Settings) -> tuple[Secrets, dict[str, str]]:
     take_secrets(os.environ, settings)
     become_subreaper()
     hide_from_ptrace()
+    # The database, its log and what else is made here hold callers' words.
+    os.umask(0o077)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return secrets, environment

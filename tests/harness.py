@@ -80,7 +80,7 @@ class RunningGateway:
 
     async def calls(self, live: bool = True) -> list[dict[str, Any]]:
         """Return the calls in progress (or all remembered)."""
-        answer = await self.api("GET", f"/api/calls?live={'true' if live else 'false'}")
+        answer = await self.api("GET", "/api/calls?live=true" if live else "/api/calls")
         found: list[dict[str, Any]] = answer.json()["calls"]
         return found
 
@@ -138,10 +138,12 @@ async def running_gateway(
     environment: Mapping[str, str] | None = None,
     options: tuple[str, ...] = (),
     new_session: bool = True,
+    program: str = "gateway",
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway in ``folder`` until the block ends; by default its agent is an echo.
 
-    ``agents`` maps file names to sources. What the gateway may leave behind is killed.
+    ``agents`` maps file names to sources; ``program`` is a module that takes the gateway's
+    commands. What the gateway may leave behind is killed.
     """
     agents_dir, data_dir, log_file = folder / "agents", folder / "var", folder / "gateway.log"
     for name, source in (agents or {"echo.py": ECHO, "routes.toml": ROUTES}).items():
@@ -159,7 +161,7 @@ async def running_gateway(
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "gateway",
+            program,
             "serve",
             "--host",
             "127.0.0.1",

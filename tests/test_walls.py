@@ -17,6 +17,7 @@ LONG_MODULES = {
     "gateway/farm/farm.py": "the one owner of releases: deploying, rolling back, restoring",
     "gateway/farm/template.py": "the gateway's end of a template, from its start to its death",
     "gateway/server.py": "the gateway's life from start to exit, in the order in which it happens",
+    "shared/settings/fields.py": "one class of every setting, a field and its sentence each",
     "shared/messages.py": "one table of everything that is said on the pipe",
 }
 """Modules over 300 lines, and why each is one idea all the same."""

@@ -6,25 +6,47 @@ carrier run as tasks, deadlines are timers, and the audio path is one method cal
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
 import structlog
 
-from gateway.allowance import LineAllowance
-from gateway.calls.answers import Answer, Apologise, CallLeg, Connect, Dial, HangUp, IncomingCall
+from gateway.calls.answers import (
+    Answer,
+    Apologise,
+    Asked,
+    CallLeg,
+    Connect,
+    Dial,
+    HangUp,
+    IncomingCall,
+    Join,
+    Unanswered,
+)
+from gateway.calls.elsewhere import (
+    AWAY_SECONDS,
+    JOIN_SECONDS,
+    STATUS_SECONDS,
+    Elsewhere,
+)
+from gateway.calls.first_message import Asking
+from gateway.calls.holding import Holding
 from gateway.calls.inbound import Inbound
 from gateway.calls.measurements import Measurements
+from gateway.calls.metadata import metadata
+from gateway.calls.notes import Notes
+from gateway.calls.record import Record
 from gateway.calls.requests import Requests
 from gateway.calls.state import CallState, Flow, Plan
 from gateway.calls.stream import CallStream
-from gateway.calls.transcript import MOST_LETTERS, MOST_LINES, Line
-from gateway.calls.turns import TurnLog
-from gateway.carriers.control import CallGoneError, CarrierError
+from gateway.calls.telling import Telling
+from gateway.calls.tool_calls import ToolCalls
+from gateway.calls.vigil import Vigil
+from gateway.carriers.tokens import TokenBookFullError
+from gateway.dialer.numbers import NumberRules
 from gateway.farm.process import CallProcess, ExitReport
+from gateway.recording.recorder import Recorder
 from shared import messages
 
 log = structlog.get_logger(__name__)
@@ -41,9 +63,6 @@ MOST_CONNECTS = 4
 STEADY_SECONDS = 5.0
 """A stream that lasts so long does last."""
 
-MOST_FRAMES = 5000
-"""Frames of one process between two looks at it, a second apart; the others wait in its pipe."""
-
 KILL_SECONDS = 10.0
 """A process that outlives its call by this is killed."""
 
@@ -57,6 +76,10 @@ class CallRules:
     hang_seconds: float
     fallback: str | None
     destinations: dict[str, str]
+    ring_seconds: int = 20
+    """How long the phone of somebody rings to whom a caller is transferred."""
+    numbers: NumberRules = field(default_factory=NumberRules)
+    """Which numbers without a name a caller may be transferred to."""
 
 
 class Call:
@@ -69,33 +92,33 @@ class Call:
         token: Callable[[], str],
         on_over: Callable[["Call"], None],
         measurements: Measurements | None = None,
+        tools_url: str | None = None,
+        record: Record | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.incoming, self.rules = incoming, rules
+        self.log = log.bind(call_sid=incoming.sid)
         self.flow = Flow.new()
         self.process: CallProcess | None = None
         self.inbound = Inbound()
         self.stream: CallStream | None = None
-        self.release = self.agent = ""
+        self.release = ""
         self.began, self.ended = time.time(), 0.0
-        self.lines: deque[Line] = deque(maxlen=MOST_LINES)
-        self.turn_log = TurnLog()
-        self.agent_state: Any = {}
-        self.state_bytes = 0
-        self.saying, self.sayings = "", 0
+        self.record = record or Record()
+        self.recorder = recorder or Recorder(incoming.sid)
+        self.notes = Notes(self.log, measurements or Measurements(), self.record)
+        self.vigil = Vigil(rules.hang_seconds, self.log)
         self.exit: ExitReport | None = None
-        self.heard_at = 0.0
-        self.running = asyncio.Event()
-        self.log = log.bind(call_sid=incoming.sid)
-        self._token, self._on_over = token, on_over
-        self._measurements = measurements if measurements is not None else Measurements()
-        self._first: Connect | None = None
+        self.elsewhere = None if tools_url is None else Elsewhere(ToolCalls(self.tell), tools_url)
+        """Set if the call's media is to go past the gateway."""
+        self.token, self._on_over = token, on_over
+        self._first: Connect | Join | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._requests = Requests(self)
-        self._dumped = self._heard = self._lossy = False
-        self._frames = 0
-        self._allowance = LineAllowance(self._loop.time)
+        self.requests = Requests(self)
+        self.holding = Holding(self)
+        self._telling = Telling(self)
         self._connects = 0
         self._left = False
         self.final: Answer = HangUp()
@@ -116,49 +139,92 @@ class Call:
         return self.rules.destinations
 
     @property
+    def numbers(self) -> NumberRules:
+        """Which numbers without a name a caller may be transferred to."""
+        return self.rules.numbers
+
+    @property
+    def ring_seconds(self) -> int:
+        """How long the phone of somebody rings to whom a caller is transferred."""
+        return self.rules.ring_seconds
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the caller talks to a service that the gateway does not hear."""
+        return self.flow.state is CallState.ELSEWHERE
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether its media goes past the gateway, or is going to."""
+        return self.elsewhere is not None
+
+    @property
     def plan(self) -> Plan:
         """What the carrier is told next."""
         return self.flow.plan
 
     # From the carrier's webhooks -------------------------------------------------------------
 
-    def begin(self, process: CallProcess, release: str) -> None:
+    def begin(
+        self, process: CallProcess, release: str, first_message: Asking | None = None
+    ) -> None:
         """The process is being forked: tell it which call this is, and wait for the stream."""
         # A template that died a moment ago has taken the order with it.
         self.process, self.release = None if process.exited.done() else process, release
         self.inbound.connect(process.pipe)
-        self.heard_at = self._loop.time()
-        it = self.incoming
+        self.vigil.heard_at = self._loop.time()
+        it, elsewhere = self.incoming, self.elsewhere
+        url = elsewhere.tools_url if elsewhere is not None else ""
         self.tell(messages.Hello(messages.VERSION))
-        self.tell(
-            messages.Metadata(
-                it.sid, it.account_sid, it.from_, it.to, it.direction, release, it.parameters
-            )
-        )
-        self._after("stream", self.rules.stream_seconds, self._stream_never_came)
-        self._after("most", self.rules.most_seconds, self._too_long)
+        asking = first_message
+        self.tell(metadata(it, release, url, asking.seconds if asking is not None else 0.0))
+        if asking is not None:
+            self.run(asking.tell(self.tell))
+        if elsewhere is None:
+            self.await_stream()
+        else:
+            self._after("join", JOIN_SECONDS, self.leave, Plan.APOLOGISE, "nothing to join in time")
+        most = self.rules.most_seconds
+        if it.placed is not None:
+            most = min(most, it.placed.most_seconds)
+        self._after("most", most, self._too_long)
+        self.record.begun(release, direct=elsewhere is not None)
         self.log.info("call accepted", release=release, direction=it.direction)
 
-    def first_answer(self) -> Answer:
+    def first_answer(self) -> Asked:
         """Answer the voice webhook: the same each time until the stream opens."""
-        if self.flow.state is not CallState.RINGING:
+        if self.elsewhere is not None and self.elsewhere.promised:
+            return self.elsewhere.promise()
+        if self.flow.state not in (CallState.RINGING, CallState.ELSEWHERE):
             return self.next_answer()
         if self._first is None:
-            self._first = Connect(self._token())
+            self._first = Connect(self.token())
         return self._first
+
+    def asked_next(self) -> Asked:
+        """The carrier asks how the call goes on. What it comes back from it tells in a moment."""
+        it = self.elsewhere
+        undecided = self.is_elsewhere and self.flow.plan is Plan.RECONNECT
+        if it is None or not undecided or it.is_back:
+            return self.next_answer()
+        if not it.promised:
+            self._after("next", STATUS_SECONDS, self._keep_promise)
+        return it.promise()
 
     def next_answer(self) -> Answer:
         """The carrier asks how the call goes on: decide, once and for all where it is final.
 
         A carrier whose network fails asks again, and is given the same answer.
         """
-        if self.flow.over:
+        if self.flow.over or self.flow.state is CallState.DIALLED:
             return self.final
-        if self.flow.state is CallState.DIALLED:
-            return Dial(self.flow.target)
         self._cancel("next")
+        if self.flow.state is CallState.HELD and self.flow.plan is Plan.HOLD:
+            return self.holding.answer()
         self._drop_stream("the carrier went on")
-        flow = self.flow
+        flow, it = self.flow, self.elsewhere
+        if it is not None and self.is_elsewhere and flow.plan is Plan.RECONNECT:
+            flow.intend(*it.outcome())
         if self._connects >= MOST_CONNECTS:
             flow.intend(Plan.APOLOGISE, "no stream could be opened")
         match flow.plan:
@@ -167,26 +233,54 @@ class Call:
                 digits = flow.target if flow.plan is Plan.DIGITS else None
                 flow.resume()
                 self._connects += digits is None
-                self._after("stream", self.rules.stream_seconds, self._stream_never_came)
-                return Connect(self._token(), digits)
-            case Plan.DIAL if flow.machine.move(CallState.DIALLED):
-                # From here on the call is the carrier's; a later question has an answer ready.
-                self.final, self.ended = Dial(flow.target), time.time()
-                self._requests.settle()
-                self._dismiss(flow.reason)
-                if self.process is None:
-                    self._loop.call_soon(self._gone)
-                return Dial(flow.target)
+                self.await_stream()
+                return Connect(self.token(), digits)
+            case Plan.HOLD if flow.machine.move(CallState.HELD):
+                self.record.state(CallState.HELD)
+                return self.holding.held()
+            case Plan.DIAL if self.dialled(self.dial(), flow.target, flow.reason):
+                return self.final
             case Plan.APOLOGISE:
-                self.final = Apologise(self.rules.fallback)
-        self._requests.settle()
+                self.final = self.apology()
+                self._stop_recording()
+        self.requests.settle()
         self.end(flow.reason or "hung up")
         return self.final
 
+    def dial(self) -> Dial:
+        """Return what connects the caller with somebody else."""
+        return Dial(self.flow.target, self.rules.ring_seconds)
+
+    def dialled(self, answer: Answer, target: str, reason: str) -> bool:
+        """The carrier connects the caller with ``target``; false when it is too late for that.
+
+        From here on the call is the carrier's; a later question has ``answer`` ready.
+        """
+        flow = self.flow
+        if not flow.machine.move(CallState.DIALLED):
+            return False
+        flow.plan, flow.target, flow.reason = Plan.DIAL, target, reason
+        self.holding.over()
+        self.final, self.ended = answer, time.time()
+        self.record.dialled(target, reason)
+        self.requests.settle()
+        self._stop_recording()
+        self._dismiss(reason)
+        if self.process is None:
+            self._loop.call_soon(self._gone)
+        return True
+
+    def apology(self) -> Apologise:
+        """Return what a caller is told to whom something has gone wrong."""
+        it = self.elsewhere
+        return Apologise(self.rules.fallback, unconnected=it is not None and it.is_early)
+
     def dial_ended(self, answered: bool) -> Answer:
         """The human's leg is over: a caller nobody answered is told so."""
+        if self.holding.is_open:
+            return self.holding.room_closed()
         if not self.flow.over:
-            self.final = HangUp() if answered else Apologise(None)
+            self.final = HangUp() if answered else Unanswered()
         self.end("transferred" if answered else "transfer not answered")
         return self.final
 
@@ -195,6 +289,22 @@ class Call:
         self.tell(messages.CallStatus(status))
         if final:
             self.end(status)
+
+    def stream_reported(self, error: str, over: bool) -> None:
+        """The carrier told of a stream: that it is ``over``, perhaps by an ``error``.
+
+        Of ours it need not tell.
+        """
+        it = self.elsewhere
+        if it is None or not over or not self.is_elsewhere:
+            return
+        it.came_back(error)
+        if it.promised:
+            self._keep_promise()
+        elif error:
+            self._after("next", NEXT_SECONDS, self.leave, *it.outcome())
+        else:
+            self._after("next", NEXT_SECONDS, self._not_asked, True)
 
     # From the media socket -------------------------------------------------------------------
 
@@ -209,10 +319,13 @@ class Call:
             stream.close("the call is over")
             return
         self.stream = stream
+        self.recorder.opened(stream)
+        self.record.state(CallState.STREAMING)
         self._after("steady", STEADY_SECONDS, self._steady)
         self.tell(messages.StreamStarted(sid, parameters))
         if self.flow.plan is Plan.RECONNECT:
-            self._requests.settle()
+            self.requests.settle()
+            self.holding.back()
         else:
             self._leave()
 
@@ -221,6 +334,7 @@ class Call:
         if self.stream is not stream:
             return
         self.stream = None
+        self.recorder.closed(stream)
         self._cancel("steady")
         self.tell(messages.StreamStopped(reason))
         if self.flow.machine.move(CallState.GAP):
@@ -232,11 +346,12 @@ class Call:
         if said_stop or not self.leg.reachable:
             self.end("the caller hung up" if said_stop else "the stream was lost")
         else:
-            self._after("stream", self.rules.stream_seconds, self._stream_never_came)
-            self.run(self._reconnect())
+            self.await_stream()
+            self.run(self._telling.connect(Connect(self.token())))
 
-    async def _reconnect(self) -> None:
-        await self._enforce(Connect(self._token()))
+    def left_room(self, seconds: float) -> None:
+        """Unless the carrier asks what is next within ``seconds``, the caller has hung up."""
+        self._after("next", seconds, self._not_asked, True)
 
     def _steady(self) -> None:
         self._connects = 0
@@ -245,6 +360,7 @@ class Call:
         self._cancel("steady")
         stream, self.stream = self.stream, None
         if stream is not None:
+            self.recorder.closed(stream)
             self.tell(messages.StreamStopped(reason))
             stream.close(reason)
 
@@ -258,69 +374,36 @@ class Call:
         return True
 
     def _leave(self) -> None:
-        streaming = self.flow.state is CallState.STREAMING
+        state, it = self.flow.state, self.elsewhere
         if not self.flow.machine.move(CallState.LEAVING):
             return
-        if streaming:
-            self._drop_stream(self.flow.reason)
-        # A call whose first answer is still under way asks after its stream, as any other.
-        wait = NEXT_SECONDS if streaming else self.rules.stream_seconds
-        self._after("next", wait, self._enforce_plan)
-
-    def _enforce_plan(self) -> None:
-        """The carrier did not ask: tell it."""
-        if self.leg.reachable:
-            self.run(self._enforce_next())
+        if it is not None and it.promised:
+            # It is asking now. Not at once: the call may not even have begun.
+            self._loop.call_soon(self._keep_promise)
             return
-        if self.flow.plan is Plan.HANG_UP:
-            self._requests.settle()
-        else:
-            sentence = "the carrier did not ask and cannot be told: its credentials are not set"
-            self._requests.fail("carrier", sentence)
-        self.end(self.flow.reason)
+        match state:
+            case CallState.STREAMING:
+                self._drop_stream(self.flow.reason)
+                wait = NEXT_SECONDS
+            case CallState.HELD:
+                wait = 0.0
+            case CallState.ELSEWHERE:
+                # Only a service that waits for a tool can be told; else nobody there lets go.
+                wait = AWAY_SECONDS if it is not None and len(it.tools) else 0.0
+            case _:
+                # A call whose first answer is still under way asks after its stream, as any other.
+                wait = self.rules.stream_seconds
+        self._after("next", wait, self._telling.plan)
 
-    async def _enforce_next(self) -> None:
-        """Tell the carrier first, then take the step: nobody hears of what did not happen."""
-        foreseen: dict[Plan, Answer] = {
-            Plan.HANG_UP: HangUp(),
-            Plan.DIAL: Dial(self.flow.target),
-            Plan.APOLOGISE: Apologise(self.rules.fallback),
-        }
-        plan = self.flow.plan
-        answer = foreseen.get(plan) or self.next_answer()
-        if not await self._enforce(answer):
-            return
-        if self.flow.plan is plan:
-            self.next_answer()
-        else:  # something stronger was decided meanwhile
-            self._enforce_plan()
-
-    async def _enforce(self, answer: Answer) -> bool:
-        try:
-            await self.leg.enforce(answer)
-        except CallGoneError:
-            if self.flow.plan is Plan.HANG_UP:
-                self._requests.settle()
-            else:
-                self._requests.fail("gone", "the caller hung up before it could be done")
-            self.end("the caller hung up")
-        except CarrierError as error:
-            self.log.warning("the carrier was not told", answer=str(answer), error=str(error))
-            self._requests.fail("carrier", str(error))
-            self.end("the carrier could not be told")
-        else:
-            return not isinstance(answer, Connect)
-        return False
+    def _keep_promise(self) -> None:
+        if self.elsewhere is not None and self.elsewhere.promised:
+            self.elsewhere.keep(self.next_answer())
 
     # From the process ------------------------------------------------------------------------
 
     def frame(self, frame: bytes) -> None:
         """A frame of the call's process: audio for the caller, or a command."""
-        self._heard = True
-        self._frames += 1
-        if self._frames == MOST_FRAMES and self.process is not None:
-            self.log.warning("call process says too much: it is heard with pauses")
-            self.process.pipe.pause_reading()
+        self.vigil.heard(self.process)
         try:
             audio = messages.audio_of(frame)
             if audio is not None:
@@ -329,7 +412,7 @@ class Call:
                 return
             command = messages.decode_command(frame)
         except messages.MalformedFrameError as error:
-            if self._allowance.take():
+            if self.notes.allowance.take():
                 self.log.warning("call ended: nonsense on its pipe", error=str(error))
             if self.process is not None:
                 self.process.kill()
@@ -348,75 +431,62 @@ class Call:
             case messages.Hear(batch_ms):
                 self.inbound.gather(batch_ms)
             case _ if isinstance(command, messages.Request):
-                self._requests.take(command)
+                self.requests.take(command)
+                self._let_go()
+            case messages.Join() | messages.Relay() | messages.ToolReturned():
+                self._direct(command)
             case _:
-                self._note(command)
+                self.notes.take(command)
 
-    def _note(self, command: messages.Command) -> None:
-        """Keep what the process tells of itself."""
-        match command:
-            case messages.Running(agent):
-                self.agent = agent
-                self.running.set()
-            case messages.Said(role, text, at_ms, reply_ms, interrupted):
-                line = Line(role, text[:MOST_LETTERS], at_ms, reply_ms, interrupted)
-                self.lines.append(line)
-            case messages.Speaking(text):
-                self.saying, self.sayings = text[:MOST_LETTERS], self.sayings + 1
-            case messages.Metric(name, value):
-                self._measurements.take(name, value)
-            case messages.TurnTimed(number, stages):
-                turn = self.turn_log.timed(number, stages)
-                if turn is not None:
-                    self._measurements.turn(turn)
-            case messages.ProviderTrouble(provider, sentence, fallback):
-                self._trouble(provider, sentence, fallback)
-            case messages.Checkpoint(state):
-                self._checkpoint(state)
-            case messages.Log(level, event, fields):
-                self._log(level, event, fields)
-            case messages.Finished(problem) if problem:
-                self.log.warning("the agent failed", problem=problem)
-
-    def _checkpoint(self, state: bytes) -> None:
-        try:
-            self.agent_state = msgpack.unpackb(state, strict_map_key=False)
-            self.state_bytes = len(state)
-        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-            self.log.warning("checkpoint ignored", error=str(error))
-
-    def _trouble(self, provider: str, sentence: str, fallback: str | None) -> None:
-        trouble = self.turn_log.trouble(provider, sentence, fallback, time.time())
-        self._measurements.trouble(trouble)
-        if self._allowance.take():
-            self.log.warning(
-                "provider given up",
-                provider=trouble.provider,
-                problem=trouble.sentence,
-                fallback=trouble.fallback or "none",
-            )
-
-    def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        left_out = self._allowance.left_out
-        if not self._allowance.take():
+    def _direct(self, command: messages.Join | messages.Relay | messages.ToolReturned) -> None:
+        """Act on what only the process of a call says whose media goes past the gateway."""
+        it = self.elsewhere
+        if it is None:
             return
-        if left_out:
-            self._allowance.left_out = 0
-            self.log.warning("agent's log lines left out: too many", lines=left_out)
-        named = {f"agent_{name}": value for name, value in fields.items()}
-        emit = getattr(
-            self.log, level if level in {"debug", "info", "warning", "error"} else "info"
-        )
-        emit("agent: " + event, **named)
+        if isinstance(command, messages.ToolReturned):
+            it.tools.returned(command)
+        elif it.promised and self.flow.state is CallState.RINGING:
+            self._cancel("join")
+            if isinstance(command, messages.Join):
+                self.flow.machine.move(CallState.ELSEWHERE)
+                self.record.state(CallState.ELSEWHERE)
+                it.joined(command.stays)
+                self._first = Join(command.url, command.name)
+                it.keep(self._first)
+            else:
+                self._relay(it)
+
+    def _relay(self, it: Elsewhere) -> None:
+        """It is a call like any other from here on."""
+        try:
+            self._first = Connect(self.token())
+        except TokenBookFullError as error:
+            self.leave(Plan.APOLOGISE, str(error))
+            return
+        self.elsewhere = None
+        self.await_stream()
+        it.keep(self._first)
+
+    def _let_go(self) -> None:
+        """A tool that has ended the call returns now: the service is waiting for that."""
+        it = self.elsewhere
+        if it is not None and len(it.tools) and self.flow.state is CallState.LEAVING:
+            self.requests.settle()
 
     def process_exited(self, report: ExitReport) -> None:
         """The process is gone: if the call is not over, the caller is told and connected."""
         self.exit = report
+        self.record.exited(report)
         self.process = None
         self._cancel("kill")
-        self.running.set()
+        self.notes.running.set()
+        it = self.elsewhere
+        if it is not None:
+            it.tools.give_up()
         if self.flow.over or self.flow.state is CallState.DIALLED:
             self._gone()
+            return
+        if it is not None and it.has_joined and report.clean and not it.stays:
             return
         self.log.error(
             "call process gone before its call",
@@ -425,6 +495,8 @@ class Call:
             peak_mb=report.peak_bytes >> 20,
             last_words=report.last_words[-2000:],
         )
+        if self.holding.is_waiting or (it is not None and it.has_joined):
+            return  # the call goes on, without its tools
         if report.clean:
             self.leave(Plan.HANG_UP, "the agent left")
         else:
@@ -434,30 +506,12 @@ class Call:
 
     def watch(self, now: float) -> None:
         """Called about once a second: a process that says nothing is looked into, then ended."""
-        process = self.process
-        if process is None:
-            return
-        self._watch_pipe(process)
-        if self._heard or process.pid is None:
-            self._heard, self.heard_at = False, now
-        silent = now - self.heard_at
-        if silent < self.rules.hang_seconds / 3:
-            self._dumped = False
-        elif silent >= self.rules.hang_seconds:
-            self.log.error("call process hangs: killed", silent_seconds=round(silent, 1))
-            process.kill()
-        elif not self._dumped:
-            self._dumped = True
-            self.log.warning("call process is silent: its stacks follow", process=process.title)
-            process.dump_stacks()
+        if self.process is not None:
+            self.vigil.look(self.process, now)
 
-    def _watch_pipe(self, process: CallProcess) -> None:
-        if self._frames >= MOST_FRAMES:
-            process.pipe.resume_reading()
-        self._frames = 0
-        if not self._lossy and process.pipe.statistics().dropped:
-            self._lossy = True
-            self.log.warning("call process does not read: it loses the caller's oldest audio")
+    def await_stream(self) -> None:
+        """A stream is to come within its time."""
+        self._after("stream", self.rules.stream_seconds, self._stream_never_came)
 
     def _stream_never_came(self) -> None:
         self.end("no stream came in time")
@@ -475,13 +529,24 @@ class Call:
             return
         self.flow.reason = reason
         self.ended = time.time()
+        self.record.ended(reason, self.flow.plan, self.ended)
         for name in list(self._timers):
             self._cancel(name)
         self._drop_stream(reason)
+        self.recorder.finish()
+        if self.elsewhere is not None:
+            self.elsewhere.tools.give_up()
+            self.elsewhere.keep(self.final)
+        self.holding.over()
         self.log.info("call ended", reason=reason, seconds=round(self.ended - self.began, 1))
         self._dismiss(reason)
         if self.process is None:
             self._gone()
+
+    def _stop_recording(self) -> None:
+        """The caller goes on to somebody who has not agreed to be recorded."""
+        self.recorder.finish()
+        self.requests.stop_at_carrier()
 
     def _dismiss(self, reason: str) -> None:
         """Let the process finish."""
@@ -501,6 +566,7 @@ class Call:
 
     def tell(self, event: messages.Event) -> None:
         """Send an event to the process."""
+        self.record.event(event)
         if self.process is not None:
             self.inbound.event(event)
 

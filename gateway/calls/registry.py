@@ -8,19 +8,31 @@ import asyncio
 import dataclasses
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
-from gateway.calls.answers import Answer, Apologise, Busy, HangUp, IncomingCall
+from gateway.calls.answers import (
+    Answer,
+    Apologise,
+    Asked,
+    Busy,
+    HangUp,
+    IncomingCall,
+    Unanswered,
+)
 from gateway.calls.call import Call, CallRules
+from gateway.calls.first_message import FirstMessages
+from gateway.calls.holding import NoTransfers, Transfers
 from gateway.calls.measurements import Measurements
+from gateway.calls.record import CarrierLine, Record, Records
 from gateway.calls.state import CallState, Plan
-from gateway.calls.transcript import Line
-from gateway.calls.turns import Trouble, TurnTime, weight
+from gateway.calls.tool_calls import ToolTokens
+from gateway.calls.view import CallView, view, weight_of
 from gateway.carriers.tokens import TokenBook, TokenBookFullError
 from gateway.farm.farm import Farm, NotReadyError
+from gateway.recording.recorder import Recorder
+from shared import messages
 
 log = structlog.get_logger(__name__)
 
@@ -33,93 +45,52 @@ MOST_REMEMBERED_BYTES = 64 << 20
 MOST_PAUSE_SECONDS = 2.0
 """A look that comes later than this is the gateway's own pause, and no call's silence."""
 
+TOOLS_PATH = "/ultravox/tools/"
+"""Where a service calls tools: a call's token and the tool's name follow."""
+
 WATCH_SECONDS = 1.0
 MEMORY_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class CallView:
-    """What is told of a call outside. Times in Unix seconds; ``cpu_seconds`` after its end.
-
-    ``saying`` is what the agent said last or says now, its ``sayings``-th utterance.
-    """
-
-    sid: str
-    state: str
-    from_: str
-    to: str
-    direction: str
-    release: str
-    agent: str
-    pid: int | None
-    began: float
-    ended: float
-    reason: str
-    exit: str
-    cpu_seconds: float
-    agent_state: Any
-    state_bytes: int
-    saying: str
-    sayings: int
-    lines: tuple[Line, ...]
-    turns: tuple[TurnTime, ...]
-    troubles: tuple[Trouble, ...]
-
-
-def view(call: Call) -> CallView:
-    """Return the picture of ``call`` now."""
-    it = call.incoming
-    return CallView(
-        sid=it.sid,
-        state=call.flow.state.value,
-        from_=it.from_,
-        to=it.to,
-        direction=it.direction,
-        release=call.release,
-        agent=call.agent,
-        pid=call.process.pid if call.process is not None else None,
-        began=call.began,
-        ended=call.ended,
-        reason=call.flow.reason,
-        exit=str(call.exit) if call.exit is not None else "",
-        cpu_seconds=call.exit.cpu_seconds if call.exit is not None else 0.0,
-        agent_state=call.agent_state,
-        state_bytes=call.state_bytes,
-        saying=call.saying,
-        sayings=call.sayings,
-        lines=tuple(call.lines),
-        turns=call.turn_log.turns,
-        troubles=call.turn_log.troubles,
-    )
-
-
-def _weight(it: CallView) -> int:
-    """Return about how many bytes ``it`` takes: letters, turns, and the state, unpacked."""
-    letters = len(it.saying) + sum(len(line.text) for line in it.lines)
-    told = 200 * (10 + len(it.lines)) + 4 * letters + weight(it.turns, it.troubles)
-    return told + 10 * it.state_bytes
 
 
 class Calls:
     """The calls in progress and those remembered."""
 
-    def __init__(self, farm: Farm, rules: CallRules, most_calls: int, call_memory: int = 0) -> None:
-        self._farm, self._rules = farm, rules
+    def __init__(
+        self,
+        farm: Farm,
+        rules: CallRules,
+        most_calls: int,
+        call_memory: int = 0,
+        records: Records | None = None,
+        first_messages: FirstMessages | None = None,
+        recorder: Callable[[str, Record], Recorder] | None = None,
+    ) -> None:
+        self._farm, self._rules, self._records = farm, rules, records or Records()
         self._most, self._memory = most_calls, call_memory
+        self._first_messages = first_messages or FirstMessages()
+        self._recorder = recorder
         self._live: dict[str, Call] = {}
         self._past: OrderedDict[str, tuple[CallView, Answer]] = OrderedDict()
         self._past_bytes = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self.tokens = TokenBook(time.monotonic, lifetime_s=2 * rules.stream_seconds)
+        self.tool_tokens = ToolTokens()
         self.measurements = Measurements()
+        self.transfers: Transfers = NoTransfers()
+        """Who calls humans for callers that are to be transferred."""
         self.draining = False
+        self.recording_told: Callable[[], None] = lambda: None
+        """Told that the carrier has told something of a recording."""
         self.accepted = self.refused = 0
 
     # Admission -------------------------------------------------------------------------------
 
-    def incoming(self, incoming: IncomingCall) -> Answer:
-        """Answer the voice webhook. A second one for the same call makes no second call."""
+    def incoming(self, incoming: IncomingCall, known_elsewhere: bool = False) -> Asked:
+        """Answer the voice webhook. A second one for the same call makes no second call.
+
+        ``known_elsewhere``: it began in another gateway's life.
+        """
         known = self._live.get(incoming.sid)
         if known is not None:
             return known.first_answer()
@@ -131,10 +102,10 @@ class Calls:
             why = "draining" if self.draining else f"{len(self._live)} calls are the most"
             self.refused += 1
             log.warning("call refused", call_sid=incoming.sid, reason=why)
+            self._records.refused(incoming, why)
             return Busy(fallback)
-        call = Call(
-            incoming, self._rules, lambda: self._issue(incoming), self._over, self.measurements
-        )
+        record = self._records.of(incoming, known_elsewhere)
+        call = self._new(incoming, record)
         try:
             answer = call.first_answer()
             process, release = self._farm.start_process(
@@ -142,16 +113,40 @@ class Calls:
             )
         except (NotReadyError, TokenBookFullError, OSError) as error:
             self.tokens.revoke(incoming.sid)
+            self.tool_tokens.revoke(call)
             self.refused += 1
             log.error("call refused", call_sid=incoming.sid, reason=str(error))  # noqa: TRY400
+            self._records.refused(incoming, str(error))
             return Apologise(fallback)
         self._live[incoming.sid] = call
         self._empty.clear()
         self.accepted += 1
-        call.begin(process, release)
+        call.begin(process, release, self._first_messages.ask(incoming))
         return answer if call.process is not None else call.next_answer()
 
-    def next(self, incoming: IncomingCall, dial_answered: bool | None) -> Answer:
+    def _new(self, incoming: IncomingCall, record: Record) -> Call:
+        rules, over, measurements = self._rules, self._over, self.measurements
+        agent = incoming.placed.agent if incoming.placed is not None else ""
+        is_direct = self._farm.is_direct(incoming.own_number, agent)
+        token = self.tool_tokens.new() if is_direct else ""
+        url = incoming.leg.url(TOOLS_PATH + token) if is_direct else None
+        recorder = self._recorder(incoming.sid, record) if self._recorder is not None else None
+        call = Call(
+            incoming,
+            rules,
+            lambda: self._issue(incoming),
+            over,
+            measurements,
+            url,
+            record,
+            recorder,
+        )
+        call.holding.transfers = self.transfers
+        if is_direct:
+            self.tool_tokens.add(token, call)
+        return call
+
+    def next(self, incoming: IncomingCall, dial_answered: bool | None) -> Asked:
         """Answer how a call goes on; ``dial_answered`` when a human's leg has just ended.
 
         A call that is not known, since its gateway died, is taken up afresh.
@@ -160,7 +155,8 @@ class Calls:
         if call is None:
             past = self._past.get(incoming.sid)
             if dial_answered is not None:
-                answer = HangUp() if dial_answered else Apologise(None)
+                answer = HangUp() if dial_answered else Unanswered()
+                self._records.dial_ended(incoming.sid, dial_answered)
                 if past is not None:
                     how = "transferred" if dial_answered else "transfer not answered"
                     self._past[incoming.sid] = dataclasses.replace(past[0], reason=how), answer
@@ -168,10 +164,10 @@ class Calls:
             if past is not None:
                 return past[1]
             log.warning("a call of another life is taken up", call_sid=incoming.sid)
-            return self.incoming(incoming)
+            return self.incoming(incoming, known_elsewhere=True)
         if dial_answered is not None:
             return call.dial_ended(dial_answered)
-        return call.next_answer()
+        return call.asked_next()
 
     def _issue(self, incoming: IncomingCall) -> str:
         return self.tokens.issue(incoming.sid, incoming.account_sid)
@@ -180,18 +176,31 @@ class Calls:
         if self._live.pop(call.sid, None) is None:
             return
         self.tokens.revoke(call.sid)
+        self.tool_tokens.revoke(call)
         self._past[call.sid] = view(call), call.final
-        self._past_bytes += _weight(self._past[call.sid][0])
+        self._past_bytes += weight_of(self._past[call.sid][0])
         while len(self._past) > MOST_REMEMBERED or self._past_bytes > MOST_REMEMBERED_BYTES:
             _, (oldest, _) = self._past.popitem(last=False)
-            self._past_bytes -= _weight(oldest)
+            self._past_bytes -= weight_of(oldest)
         if not self._live:
             self._empty.set()
+
+    def late(self, sid: str, event: messages.Event) -> None:
+        """Take what the carrier tells of a call that is over, or of none."""
+        self._records.event(sid, event)
+
+    def transcribed(self, sid: str, line: CarrierLine) -> None:
+        """Take what the carrier's own transcription of a call has heard, for good."""
+        self._records.carrier_line(sid, line)
 
     # What is there ---------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self._live)
+
+    def live(self) -> list[str]:
+        """Return the sids of the calls in progress."""
+        return list(self._live)
 
     def get(self, sid: str) -> Call | None:
         """Return a call in progress."""
@@ -203,6 +212,19 @@ class Calls:
         if call is not None:
             return view(call)
         return self._past[sid][0] if sid in self._past else None
+
+    def unserved(self, sid: str) -> str | None:
+        """Return why an answered call could not be served, ``None`` if it was or is not known."""
+        call = self._live.get(sid)
+        if call is not None:
+            return call.flow.reason if call.flow.plan is Plan.APOLOGISE else None
+        known, answer = self._past.get(sid, (None, None))
+        return known.reason if known is not None and isinstance(answer, Apologise) else None
+
+    def by_conversation(self, conversation_id: str) -> Call | None:
+        """Return the call in progress that its service calls so."""
+        found = (c for c in self._live.values() if c.notes.conversation_id == conversation_id)
+        return next(found, None) if conversation_id else None
 
     def views(self) -> list[CallView]:
         """Return all calls in progress, then those remembered, the newest first."""
@@ -227,7 +249,7 @@ class Calls:
             for call in list(self._live.values()):
                 if paused > MOST_PAUSE_SECONDS:
                     # Stopped, or starved: what the calls said meanwhile is not read yet.
-                    call.heard_at += paused
+                    call.vigil.heard_at += paused
                 call.watch(loop.time())
             self._farm.end_strays()
             if self._memory and loop.time() - weighed >= MEMORY_SECONDS:

@@ -4,18 +4,29 @@ Hang-up, transfer and digits are answered when the carrier has been told; the ot
 has answered. A request that cannot be done gets a typed error, never silence.
 """
 
-from collections.abc import Awaitable, Coroutine, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Mapping
+from typing import Protocol
+
+import structlog
 
 from gateway.calls.answers import CallLeg
+from gateway.calls.emitting import Emitter, Emitting
+from gateway.calls.holding import Holding
 from gateway.calls.state import Plan
+from gateway.calls.warm_order import TransferRefusedError, WarmOrder
 from gateway.carriers.control import CarrierError
+from gateway.dialer.numbers import NumberRefusedError, NumberRules, callable_number
+from gateway.recording.recorder import Recorder, RecordingError
 from shared import messages
 from shared.e164 import NumberError, phone_number
 
 
-class Requested(Protocol):
+class Requested(Emitter, Protocol):
     """The call whose process asks."""
+
+    holding: Holding
+    recorder: Recorder
+    log: structlog.stdlib.BoundLogger
 
     @property
     def leg(self) -> CallLeg:
@@ -26,17 +37,23 @@ class Requested(Protocol):
         """Named numbers a caller may be transferred to."""
 
     @property
+    def numbers(self) -> NumberRules:
+        """Which numbers without a name a caller may be transferred to."""
+
+    @property
+    def ring_seconds(self) -> int:
+        """How long the phone of somebody rings to whom a caller is transferred."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the call's media goes past the gateway."""
+
+    @property
     def plan(self) -> Plan:
         """What the carrier is told next."""
 
     def leave(self, plan: Plan, reason: str, target: str = "") -> bool:
         """Close the stream and go on by ``plan``; false when it is too late for that."""
-
-    def tell(self, event: messages.Event) -> None:
-        """Send an event to the call's process."""
-
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` beside the call."""
 
 
 MOST_OPEN = 16
@@ -50,6 +67,7 @@ class Requests:
         self._call = call
         self._leaving: list[int] = []
         self._asking = 0
+        self._emitting = Emitting(call)
 
     def take(self, request: messages.Request) -> None:
         """Carry out a request."""
@@ -57,24 +75,57 @@ class Requests:
             sentence = f"{MOST_OPEN} requests wait for the carrier: await them"
             self._call.tell(messages.Failure(request.request, "too-many", sentence))
             return
-        leg = self._call.leg
         match request:
             case messages.HangUp(number):
                 self._leave(number, Plan.HANG_UP, "the agent hung up")
             case messages.Transfer(number, to):
                 self._transfer(number, to)
+            case messages.TransferWarm(number, to):
+                target = self._destination(number, to)
+                if target:
+                    self._ask_warm(request, target)
             case messages.SendDigits(number, digits):
                 self._send_digits(number, digits)
+            case messages.Emit():
+                self._emitting.take(request)
+            case _:
+                self._record(request)
+
+    def _record(self, request: messages.Request) -> None:
+        """Carry out what has to do with recording and transcription."""
+        leg = self._call.leg
+        match request:
+            case messages.Record(number, on):
+                self._ask(number, self._call.recorder.record(on))
             case messages.StartRecording(number):
-                self._ask(number, leg.start_recording())
+                self._ask(number, self._start_recording())
             case messages.StopRecording(number):
                 self._ask(number, leg.stop_recording())
             case messages.DeleteRecording(number):
-                self._ask(number, leg.delete_recording())
+                self._ask(number, self._delete_recording())
             case messages.StartTranscription(number):
                 self._ask(number, leg.start_transcription())
             case messages.StopTranscription(number):
                 self._ask(number, leg.stop_transcription())
+
+    async def _start_recording(self) -> None:
+        sid = await self._call.leg.start_recording()
+        self._call.tell(messages.RecordingChanged(sid, "in-progress"))
+
+    async def _delete_recording(self) -> None:
+        sid = await self._call.leg.delete_recording()
+        if sid:
+            self._call.tell(messages.RecordingChanged(sid, "deleted"))
+
+    def stop_at_carrier(self) -> None:
+        """Have the carrier record and transcribe no more, if it does."""
+        self._call.run(self._stop_at_carrier())
+
+    async def _stop_at_carrier(self) -> None:
+        try:
+            await self._call.leg.leave_off()
+        except CarrierError as error:
+            self._call.log.warning("the carrier may still record", error=str(error))
 
     def settle(self) -> None:
         """The carrier has been told: those who wait for that are answered."""
@@ -89,19 +140,46 @@ class Requests:
             self._call.tell(messages.Failure(number, code, sentence))
 
     def _transfer(self, number: int, to: str) -> None:
+        target = self._destination(number, to)
+        if target:
+            self._leave(number, Plan.DIAL, "transferred", target)
+
+    def _destination(self, number: int, to: str) -> str:
+        """Return whom ``to`` means; empty, and the process is told, if nobody is meant."""
         try:
-            target = destination(to, self._call.destinations)
-        except NumberError as error:
-            known = ", ".join(self._call.destinations) or "none is set (TRANSFER_NUMBERS)"
-            sentence = f"{error}; named destinations: {known}"
+            return destination(to, self._call.destinations, self._call.numbers)
+        except (NumberError, NumberRefusedError) as error:
+            sentence = unknown_destination(error, self._call.destinations)
             self._call.tell(messages.Failure(number, "destination", sentence))
-            return
-        self._leave(number, Plan.DIAL, "transferred", target)
+            return ""
+
+    def _ask_warm(self, asked: messages.TransferWarm, target: str) -> None:
+        order = WarmOrder(
+            to=asked.to,
+            number=target,
+            summary=asked.summary,
+            ring_seconds=asked.ring_seconds or self._call.ring_seconds,
+            language=asked.language,
+            request=asked.request,
+        )
+
+        async def begin() -> None:
+            try:
+                await self._call.holding.begin(order)
+            except TransferRefusedError as error:
+                refusal = messages.Failure(asked.request, error.code, error.sentence)
+                self._call.tell(refusal)
+
+        self._call.run(begin())
 
     def _send_digits(self, number: int, digits: str) -> None:
         if not digits or len(digits) > 128 or set(digits) - set("0123456789ABCD#*wW"):
             sentence = "digits are 0-9 A-D # * w W, at most 128"
             self._call.tell(messages.Failure(number, "digits", sentence))
+            return
+        if self._call.is_elsewhere:
+            sentence = "the caller is joined straight to the service: have it press the keys"
+            self._call.tell(messages.Failure(number, "elsewhere", sentence))
             return
         self._leave(number, Plan.DIGITS, "digits", digits)
 
@@ -118,6 +196,8 @@ class Requests:
                 await work
             except CarrierError as error:
                 self._call.tell(messages.Failure(number, "carrier", str(error)))
+            except RecordingError as error:
+                self._call.tell(messages.Failure(number, "recording", str(error)))
             else:
                 self._call.tell(messages.Reply(number))
             finally:
@@ -127,9 +207,16 @@ class Requests:
         self._call.run(asked())
 
 
-def destination(to: str, named: Mapping[str, str]) -> str:
+def unknown_destination(error: Exception, named: Mapping[str, str]) -> str:
+    """Say that nobody is meant, and who there is."""
+    known = ", ".join(named) or "none is set (TRANSFER_NUMBERS)"
+    return f"{error}; named destinations: {known}"
+
+
+def destination(to: str, named: Mapping[str, str], rules: NumberRules) -> str:
     """Return the number that ``to`` means: a named destination, or a number in E.164.
 
-    Raises `NumberError`.
+    The operator has chosen what has a name. Any other may be a caller's or a model's idea, and is
+    called only if it may be called at all. Raises `NumberError` and `NumberRefusedError`.
     """
-    return named[to] if to in named else phone_number(to)
+    return named[to] if to in named else callable_number(phone_number(to), rules)

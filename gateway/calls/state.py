@@ -1,9 +1,11 @@
 """The states of a call and the moves between them; no I/O, no clock, no carrier.
 
     ringing ──stream──> streaming ──lost──> gap ──next: connect──> streaming
-       │                    │                │
+       │ │                  │                │
+       │ └──joined──> elsewhere ──we end it──┐     ┌──taken──┐
        │                    └──we close──> leaving ──next──> dialled ──next──┐
-       └───────────────────────┴────────────┴──────────────────┴──> ended <──┘
+       │                                      └──next──> held ──not taken──> gap
+       └───────────────────────┴────────────┴─────────┴────────┴──> ended <──┘
 
 A move that the table does not hold changes nothing: whatever order stops, closes, callbacks,
 crashes and deadlines come in, each is acted on at most once.
@@ -23,8 +25,12 @@ class CallState(Enum):
     STREAMING = "streaming"
     GAP = "gap"
     """The stream is gone, for whatever reason; the call may live on."""
+    ELSEWHERE = "elsewhere"
+    """The carrier has joined the caller straight to a service: no stream comes here."""
     LEAVING = "leaving"
     """The stream was closed from here; the carrier has not yet heard what is next."""
+    HELD = "held"
+    """The caller hears music; a human is asked to take the call."""
     DIALLED = "dialled"
     """The carrier connects the caller with somebody else."""
     ENDED = "ended"
@@ -32,10 +38,12 @@ class CallState(Enum):
 
 _S = CallState
 MOVES: dict[CallState, frozenset[CallState]] = {
-    _S.RINGING: frozenset({_S.STREAMING, _S.LEAVING, _S.GAP, _S.ENDED, _S.DIALLED}),
+    _S.RINGING: frozenset({_S.STREAMING, _S.ELSEWHERE, _S.LEAVING, _S.GAP, _S.ENDED, _S.DIALLED}),
     _S.STREAMING: frozenset({_S.GAP, _S.LEAVING, _S.ENDED, _S.DIALLED}),
     _S.GAP: frozenset({_S.STREAMING, _S.LEAVING, _S.ENDED, _S.DIALLED}),
-    _S.LEAVING: frozenset({_S.STREAMING, _S.ENDED, _S.DIALLED}),
+    _S.ELSEWHERE: frozenset({_S.LEAVING, _S.ENDED, _S.DIALLED}),
+    _S.LEAVING: frozenset({_S.STREAMING, _S.ENDED, _S.DIALLED, _S.HELD}),
+    _S.HELD: frozenset({_S.GAP, _S.STREAMING, _S.LEAVING, _S.ENDED, _S.DIALLED}),
     _S.DIALLED: frozenset({_S.ENDED}),
     _S.ENDED: frozenset(),
 }
@@ -46,6 +54,7 @@ class Plan(Enum):
 
     RECONNECT = "reconnect"
     DIGITS = "digits"
+    HOLD = "hold"
     HANG_UP = "hang up"
     DIAL = "dial"
     APOLOGISE = "apologise"
@@ -53,7 +62,14 @@ class Plan(Enum):
 
 # A later wish does not undo an end: once a call is to be hung up it stays so, and a failure is
 # answered by an apology only while nothing else was decided.
-_RANK = {Plan.RECONNECT: 0, Plan.DIGITS: 1, Plan.APOLOGISE: 2, Plan.DIAL: 3, Plan.HANG_UP: 4}
+_RANK = {
+    Plan.RECONNECT: 0,
+    Plan.DIGITS: 1,
+    Plan.HOLD: 2,
+    Plan.APOLOGISE: 3,
+    Plan.DIAL: 4,
+    Plan.HANG_UP: 5,
+}
 
 
 @dataclass(slots=True)
@@ -88,6 +104,6 @@ class Flow:
         return True
 
     def resume(self) -> None:
-        """The keys were pressed: the stream that follows is an ordinary one."""
-        if self.plan is Plan.DIGITS:
+        """The keys were pressed, or nobody took the call: an ordinary stream follows."""
+        if self.plan in {Plan.DIGITS, Plan.HOLD}:
             self.plan, self.target = Plan.RECONNECT, ""

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from gateway.calls.inbound import Inbound
 from gateway.media.listener import MediaSocket, StreamStart
+from gateway.recording.recorder import Recorder
+from gateway.recording.taps import RecordedSocket, both
 from shared import messages
 
 
@@ -26,18 +28,20 @@ class StreamOwner(Protocol):
 class CallStream:
     """Hears one media socket for one call. A call may have several, one after the other."""
 
-    __slots__ = ("_call", "_hear", "_stopped", "socket")
+    __slots__ = ("_bare", "_call", "_closed", "_hear", "_recorder", "_stopped", "socket")
 
     socket: MediaSocket
+    _bare: MediaSocket
     _hear: Callable[[bytes], None]
 
     def __init__(self, call: StreamOwner) -> None:
         self._call = call
-        self._stopped = False
+        self._stopped = self._closed = False
+        self._recorder: Recorder | None = None
 
     def stream_started(self, socket: MediaSocket, start: StreamStart) -> None:
         """Hand the stream to the call."""
-        self.socket = socket
+        self.socket = self._bare = socket
         self._hear = self._call.inbound.audio
         self._call.stream_started(self, start.stream_sid, dict(start.parameters))
 
@@ -47,6 +51,8 @@ class CallStream:
 
     def stream_mark(self, name: str) -> None:
         """A mark came back."""
+        if self._recorder is not None:
+            self._recorder.echo(name)
         self._call.tell(messages.MarkPlayed(name))
 
     def stream_dtmf(self, digit: str) -> None:
@@ -61,8 +67,19 @@ class CallStream:
         """The socket is gone."""
         self._call.stream_ended(self, self._stopped, f"closed with {code} {reason}".rstrip())
 
+    def record(self, recorder: Recorder | None) -> None:
+        """Let a recorder hear both sides, or nobody."""
+        if self._closed:
+            return
+        self._recorder, self._hear = recorder, self._call.inbound.audio
+        self.socket = self._bare
+        if recorder is not None:
+            self._hear = both(self._hear, recorder)
+            self.socket = RecordedSocket(self._bare, recorder)
+
     def close(self, reason: str) -> None:
         """Close the socket from this side."""
+        self._closed, self._recorder = True, None
         self._hear = _nowhere
         self.socket.close(1000, reason[:100])
 

@@ -63,6 +63,10 @@ class TurnLog:
         """The troubles, in the order in which they came."""
         return tuple(self._troubles)
 
+    def turn(self, number: int) -> TurnTime:
+        """Return all that is known of a turn. Raises ``KeyError``."""
+        return self._turns[number]
+
     def timed(self, number: int, stages: dict[str, float]) -> TurnTime | None:
         """Take the stages of a turn; what was known of it stays, unless it is told anew.
 

@@ -2,10 +2,15 @@
 
 import typer
 
-from gateway.cli import calls, phone, releases, setup
+from gateway.cli import calls, phone, records, releases, setup
+from gateway.cli.campaign import campaign
 from gateway.cli.chat import chat
+from gateway.cli.connect import connect
+from gateway.cli.dial import dial
 from gateway.cli.latency import latency
 from gateway.cli.serve import serve
+from gateway.cli.tokens import tokens
+from gateway.cli.webhooks import webhooks
 
 app = typer.Typer(
     name="callfarm",
@@ -24,6 +29,7 @@ app.command()(phone.call)
 app.command()(latency)
 app.command()(chat)
 app.command()(setup.new)
+app.command()(connect)
 app.command()(releases.deploy)
 app.command()(releases.releases)
 app.command()(releases.rollback)
@@ -31,6 +37,13 @@ app.command()(calls.calls)
 app.command()(calls.show)
 app.command()(calls.hangup)
 app.command()(calls.transfer)
+app.command()(dial)
+app.add_typer(campaign, name="campaign")
+app.command()(records.export)
+app.command()(records.prune)
+app.command()(records.rotate)
+app.add_typer(webhooks, name="webhooks")
+app.add_typer(tokens, name="tokens")
 app.command()(setup.doctor)
 
 

@@ -1,12 +1,17 @@
 """Commands about calls: ``calls``, ``show``, ``hangup``, ``transfer``."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
 from gateway.cli.configuration import AsJson, DataDir, settings
-from gateway.cli.output import as_json, duration, fail, note, table
+from gateway.cli.output import as_json, duration, fail, note, table, utc
 from gateway.cli.turn_table import turn_table
+
+_PAGE = 200
+"""Calls of one request, at most (``gateway.api``)."""
 
 Sid = Annotated[str, typer.Argument(help="The call's SID (CA...).", show_default=False)]
 
@@ -23,37 +28,61 @@ def asked(data_dir: DataDir, method: str, path: str, body: object = None) -> dic
 
 def calls(
     every: Annotated[bool, typer.Option("--all", help="Ended calls as well.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Those since then: 24h, 7d, 2026-11-27T15:00.")
+    ] = None,
+    number: Annotated[str | None, typer.Option(help="Those from or to this number.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Those of this agent (MODULE:CLASS).")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Those that ended so.")] = None,
+    limit: Annotated[int, typer.Option(help="How many of those that ended.", min=1)] = 50,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
-    """List the calls in progress.
+    """List the calls in progress, or with --all, or any choice, those that ended as well.
 
-    Example: callfarm calls --all
+    Example: callfarm calls --since 24h --outcome transferred
     """
-    found = asked(data_dir, "GET", f"/api/calls?live={'false' if every else 'true'}")["calls"]
+    chosen = {"since": since, "number": number, "agent": agent, "outcome": outcome}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    past = every or bool(given)
+    found = pages(data_dir, "/api/calls", "calls", given, limit) if past else live(data_dir)
     if json:
         as_json(found)
         return
     if not found:
-        note("No calls." if every else "No calls in progress; --all lists those that ended.")
+        note("No such calls." if past else "No calls in progress; --all lists those that ended.")
         return
-    columns = ("call", "state", "from", "to", "agent", "release", "for", "how it ended")
-    table(
-        columns,
-        [
-            (
-                c["sid"],
-                c["state"],
-                c["from_"],
-                c["to"],
-                c["agent"],
-                c["release"],
-                duration(c),
-                c["reason"],
-            )
-            for c in found
-        ],
-    )
+    columns = ("call", "began", "state", "from", "to", "agent", "release", "for", "how it ended")
+    table(columns, [_row(call) for call in found])
+
+
+def live(data_dir: DataDir) -> list[dict[str, Any]]:
+    """Return the calls in progress."""
+    found: list[dict[str, Any]] = asked(data_dir, "GET", "/api/calls?live=true")["calls"]
+    return found
+
+
+def pages(
+    data_dir: DataDir, path: str, name: str, query: Mapping[str, str], limit: int
+) -> list[dict[str, Any]]:
+    """Return the first ``limit`` of what the API gives in pages."""
+    found: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        size = {"limit": str(min(limit - len(found), _PAGE))}
+        page = asked(data_dir, "GET", f"{path}?{urlencode({**query, **cursor, **size})}")
+        found += page[name]
+        if len(found) >= limit or page["next"] is None:
+            return found
+        cursor = {"cursor": page["next"]}
+
+
+def _row(call: dict[str, Any]) -> tuple[object, ...]:
+    outcome, reason = call["outcome"] or "", call["reason"] or ""
+    how = f"{outcome} ({reason})" if reason not in ("", outcome) else outcome
+    names = ("state", "from", "to", "agent", "release")
+    shown = (call[name] or "-" for name in names)
+    return (call["sid"], utc(call["began"]), *shown, duration(call), how)
 
 
 def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
@@ -65,12 +94,17 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
     if json:
         as_json(call)
         return
-    note(f"{call['sid']}  {call['state']}  {call['from_']} -> {call['to']}  {duration(call)}")
+    when = f"{utc(call['began'])}, {duration(call)}"
+    note(f"{call['sid']}  {call['state']}  {call['from']} -> {call['to']}  {when}")
     note(f"agent {call['agent']}, release {call['release']}, {call['reason'] or 'in progress'}")
+    if call["conversation_id"]:
+        note(f"conversation {call['conversation_id']}")
+    if call["outcome"] and not call["live"]:
+        note(f"outcome {call['outcome']}" + _transferred(call))
     for line in call["lines"]:
         took = f"  [server {line['reply_ms']:.0f} ms]" if line["reply_ms"] is not None else ""
         cut = " --" if line["interrupted"] else ""
-        note(f"{line['at_ms'] / 1000:7.1f}  {line['role']:>6}  {line['text']}{cut}{took}")
+        note(f"{(line['at_ms'] or 0.0) / 1000:7.1f}  {line['role']:>6}  {line['text']}{cut}{took}")
     for trouble in call["troubles"]:
         then = f"; {trouble['fallback']} took over" if trouble["fallback"] else ""
         note(f"trouble: {trouble['provider']}: {trouble['sentence']}{then}")
@@ -79,6 +113,10 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
         table(*turn_table(call["turns"]))
     if call["agent_state"]:
         note(f"state: {call['agent_state']}")
+
+
+def _transferred(call: dict[str, Any]) -> str:
+    return f", to {call['transferred_to']}" if call["transferred_to"] else ""
 
 
 def hangup(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
@@ -92,14 +130,32 @@ def hangup(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
 def transfer(
     sid: Sid,
     to: Annotated[str, typer.Argument(help="A name of TRANSFER_NUMBERS, or +E.164.")],
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Ask them first; the caller hears music meanwhile.")
+    ] = False,
+    summary: Annotated[
+        str | None, typer.Option(help="What they are told of the call, with --warm.")
+    ] = None,
+    ring: Annotated[
+        int | None, typer.Option(help="Seconds that their phone rings, with --warm.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the summary, with --warm: de-DE.")
+    ] = None,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
     """Connect a caller with somebody else.
 
-    Example: callfarm transfer CA0123456789abcdef0123456789abcdef manager
+    Example: callfarm transfer CA0123456789abcdef0123456789abcdef manager --warm
+    --summary "Ada Lovelace wants to move her appointment."
     """
-    _done(asked(data_dir, "POST", f"/api/calls/{sid}/transfer", {"to": to}), json)
+    more = {"summary": summary, "ring_seconds": ring, "language": language}
+    given = {name: value for name, value in more.items() if value is not None}
+    if given and not warm:
+        fail("--summary, --ring and --language are for --warm: who is not asked is told nothing")
+    order = {"to": to, **({"warm": True, **given} if warm else {})}
+    _done(asked(data_dir, "POST", f"/api/calls/{sid}/transfer", order), json)
 
 
 def _done(answer: dict[str, Any], json: bool) -> None:

@@ -2,43 +2,52 @@
 
 import dataclasses
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.configuration import AsJson, DataDir
+from gateway.cli.configuration import AsJson, DataDir, settings
 from gateway.cli.output import as_json, fail, note, table
 from gateway.cli.turn_table import turn_table
 
 if TYPE_CHECKING:
     from phone.latency import Figures, Latency
+    from phone.stereo import Levels
 
 
 def latency(
     file: Annotated[
-        Path,
-        typer.Argument(help="A stereo WAV: caller left, agent right.", exists=True, dir_okay=False),
-    ],
+        Path | None,
+        typer.Argument(
+            help="A stereo WAV: caller left, agent right. Without one: --sid's own recording.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     swapped: Annotated[bool, typer.Option("--swapped", help="Caller right, agent left.")] = False,
     sid: Annotated[
-        str | None, typer.Option(help="The call: shows the stages of its turns beneath.")
+        str | None,
+        typer.Option(help="The call: its recording, and the stages of its turns beneath."),
     ] = None,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
     """Measure a recorded call: for each time the caller spoke, how long until the agent did.
 
-    Reads what callfarm call --out writes, and Twilio's dual-channel recordings. Interruptions
-    count apart. With --sid the gateway is asked where the time went.
+    Reads the gateway's own recordings, what callfarm call --out writes, and Twilio's dual-channel
+    recordings. Interruptions count apart. With --sid the gateway is asked where the time went.
 
-    Example: callfarm latency call.wav --sid CA0123456789abcdef0123456789abcdef
+    Example: callfarm latency --sid CA0123456789abcdef0123456789abcdef
     """
     from gateway.cli.calls import asked
     from phone.latency import measure
-    from phone.stereo import RecordingError, track_levels
+    from phone.stereo import RecordingError
 
+    if file is None and sid is None:
+        fail("name a recording, or a call that was recorded: --sid", code=2)
     try:
-        left, right = track_levels(file)
+        left, right = _levels(file, sid, data_dir)
     except (RecordingError, OSError) as error:
         fail(error)
     found = measure(right, left) if swapped else measure(left, right)
@@ -54,12 +63,28 @@ def latency(
         note("\nthe gateway knows of no turn of this call")
 
 
-def _object(file: Path, found: "Latency") -> dict[str, object]:
+def _levels(file: Path | None, sid: str | None, data_dir: Path | None) -> "tuple[Levels, Levels]":
+    """Return the levels of a file, or of the recording that the gateway has of a call."""
+    from gateway.client import GatewayError, download
+    from phone.stereo import track_levels
+
+    if file is not None:
+        return track_levels(file)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{sid}.wav"
+        try:
+            download(settings(data_dir=data_dir).data_dir, f"/api/calls/{sid}/recording", path)
+        except GatewayError as error:
+            fail(error)
+        return track_levels(path)
+
+
+def _object(file: Path | None, found: "Latency") -> dict[str, object]:
     figures = {
         name: dataclasses.asdict(value) if value is not None else None
         for name, value in _figures(found).items()
     }
-    return {"file": str(file), **dataclasses.asdict(found), **figures}
+    return {"file": str(file) if file is not None else None, **dataclasses.asdict(found), **figures}
 
 
 def _figures(found: "Latency") -> dict[str, "Figures | None"]:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import typer
@@ -47,6 +48,11 @@ def ago(unix_seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return f"{seconds} s ago"
+
+
+def utc(unix_seconds: float) -> str:
+    """Return a point in time as the log writes it, and as ``--since`` takes it, in seconds."""
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def duration(call: dict[str, Any]) -> str:

@@ -201,6 +201,9 @@ class Farm:
         release.agents, release.memory = tuple(ready.agents), ready.memory
         release.load_ms, release.rehearse_ms = ready.load_ms, ready.rehearse_ms
         release.notes = tuple(ready.notes)
+        release.direct, release.exceptions = ready.direct, frozenset(ready.exceptions)
+        release.direct_agents = frozenset(ready.direct_agents)
+        release.machines = ready.machines
         for note in ready.notes:
             log.warning(note, release=release.id)
 
@@ -247,6 +250,22 @@ class Farm:
             environment=dict(options.environment),
             hidden=tuple(str(path) for path in (*options.hidden, options.data_dir)),
         )
+
+    def is_direct(self, number: str, agent: str = "") -> bool:
+        """Whether a new call would be joined straight to the service of ``agent``.
+
+        Without one named it is the agent of ``number``, a number of ours.
+        """
+        return self._current is not None and self._current.is_direct(number, agent)
+
+    def named(self, name: str) -> str | None:
+        """Return the full name of an agent that could take a call now."""
+        return self._current.named(name) if self._current is not None else None
+
+    def machine_policy(self, agent: str, number: str) -> str:
+        """Return what ``agent``, or the one of ``number``, does about answering machines."""
+        current = self._current
+        return current.machine_policy(agent, number) if current is not None else "go-on"
 
     # Processes -----------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """A release as the farm knows it: its snapshot, its state, its template while it has one."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,10 @@ class Release:
     rehearse_ms: float = 0.0
     memory: int = 0
     notes: tuple[str, ...] = ()
+    direct: bool = False
+    exceptions: frozenset[str] = frozenset()
+    direct_agents: frozenset[str] = frozenset()
+    machines: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
     deaths: list[float] = field(default_factory=list)
 
@@ -37,6 +42,28 @@ class Release:
     def warm(self) -> bool:
         """Whether its template can fork now."""
         return self.template is not None and self.template.alive and bool(self.template.ready)
+
+    def is_direct(self, number: str, agent: str = "") -> bool:
+        """Whether a call of ``agent``, or of the one of ``number``, is joined to its service."""
+        if agent in self.agents:
+            return agent in self.direct_agents
+        return self.direct != (number in self.exceptions)
+
+    def named(self, name: str) -> str | None:
+        """Return the agent called ``name``: ``module:Class``, or the class's name if it is one's.
+
+        ``None`` if there is none, or there are several.
+        """
+        if name in self.agents:
+            return name
+        found = [each for each in self.agents if each.partition(":")[2] == name]
+        return found[0] if len(found) == 1 else None
+
+    def machine_policy(self, agent: str, number: str) -> str:
+        """Return what ``agent``, or the one of ``number``, does about answering machines."""
+        if agent in self.agents:
+            return self.machines.get(agent, "go-on")
+        return self.machines.get(number, self.machines.get("", "go-on"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,3 +277,30 @@ def test_unsigned_garbage_is_refused_and_never_an_error(
         assert front.farm.workers == []
 
     case()
+
+
+async def test_the_replaced_status_path_answers_in_its_own_words(front: Desk) -> None:
+    answer = await front.signed("/call-status")
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    answer = await front.signed("/call-status", {"CallStatus": "completed"})
+    assert (answer.status_code, answer.text) == (400, "Invalid request")
+    assert (await front.client.post("/call-status", data=VOICE)).status_code == 400
+
+
+# Several accounts ----------------------------------------------------------------------------
+
+OTHER = "AC" + "9" * 32
+
+
+@pytest.mark.parametrize("path", WEBHOOKS)
+async def test_an_accounts_webhooks_count_for_its_own_calls_alone(front: Desk, path: str) -> None:
+    await front.signed("/twilio/voice")
+    forged = VOICE | {"AccountSid": OTHER, "CallStatus": "completed", "StreamSid": "MZ" + "1" * 32}
+    assert (await front.signed(path, forged)).status_code == 403
+    call = front.calls.get(SID)
+    assert call is not None
+    call.end("done")
+    for worker in front.farm.workers:
+        worker.exit()
+    assert front.calls.get(SID) is None
+    assert (await front.signed(path, forged)).status_code == 403

@@ -23,6 +23,7 @@ from shared import messages
 
 SID = "CA" + "1" * 32
 ACCOUNT = "AC" + "2" * 32
+RECORDING = "RE" + "3" * 32
 FALLBACK = "+15005550001"
 RULES = CallRules(
     stream_seconds=15.0,
@@ -41,30 +42,39 @@ class Leg:
         self.error: CarrierError | None = None
         self.enforced: list[Answer] = []
         self.asked: list[str] = []
+        self.left_off = 0
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
         if self.error is not None:
             raise self.error
 
+    def url(self, path: str) -> str:
+        return "https://gateway.test" + path
+
     async def enforce(self, answer: Answer) -> None:
         self.enforced.append(answer)
         self._ask("enforce")
 
-    async def start_recording(self) -> None:
+    async def start_recording(self) -> str:
         self._ask("start recording")
+        return RECORDING
 
     async def stop_recording(self) -> None:
         self._ask("stop recording")
 
-    async def delete_recording(self) -> None:
+    async def delete_recording(self) -> str:
         self._ask("delete recording")
+        return RECORDING
 
     async def start_transcription(self) -> None:
         self._ask("start transcription")
 
     async def stop_transcription(self) -> None:
         self._ask("stop transcription")
+
+    async def leave_off(self) -> None:
+        self.left_off += 1
 
 
 class Worker(CallProcess):
@@ -144,12 +154,16 @@ class Socket:
 class Stage:
     """One call with everyone around it."""
 
-    def __init__(self, rules: CallRules = RULES, reachable: bool = True) -> None:
+    def __init__(
+        self, rules: CallRules = RULES, reachable: bool = True, tools_url: str | None = None
+    ) -> None:
         self.leg = Leg(reachable)
         self.over: list[Call] = []
         self._numbers = itertools.count(1)
         self.tokens: list[str] = []
-        self.call = Call(incoming(self.leg), rules, self._token, self.over.append)
+        self.call = Call(
+            incoming(self.leg), rules, self._token, self.over.append, tools_url=tools_url
+        )
         self.worker = Worker(self.call.frame, self.call.process_exited)
         self.call.begin(self.worker, "r1")
 
@@ -185,6 +199,10 @@ class FakeFarm:
         self.ready = True
         self.workers: list[Worker] = []
         self.strays = 0
+        self.direct = False
+
+    def is_direct(self, number: str, agent: str = "") -> bool:
+        return self.direct
 
     def start_process(
         self,

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.allowance import BURST_LINES
-from gateway.calls.answers import Answer, Apologise, Connect, Dial, HangUp
-from gateway.calls.call import KILL_SECONDS, MOST_CONNECTS, MOST_FRAMES, NEXT_SECONDS
+from gateway.calls.answers import Answer, Apologise, Connect, Dial, HangUp, Unanswered
+from gateway.calls.call import KILL_SECONDS, MOST_CONNECTS, NEXT_SECONDS
 from gateway.calls.state import CallState, Plan
 from gateway.calls.stream import CallStream
+from gateway.calls.vigil import MOST_FRAMES
 from gateway.carriers.control import CallGoneError, CarrierUnavailableError
 from shared import messages
 from tests.gateway.calls.actors import FALLBACK, RULES, SID, Socket, Stage
@@ -251,8 +252,8 @@ async def test_a_caller_whom_nobody_answered_is_told_so_each_time() -> None:
     stage.open_stream()
     stage.says(messages.Transfer(1, "kitchen"))
     stage.call.next_answer()
-    assert stage.call.dial_ended(answered=False) == Apologise(None)
-    assert stage.call.dial_ended(answered=False) == Apologise(None)
+    assert stage.call.dial_ended(answered=False) == Unanswered()
+    assert stage.call.dial_ended(answered=False) == Unanswered()
     assert stage.call.flow.reason == "transfer not answered"
     stage.close()
 
@@ -395,7 +396,7 @@ async def test_last_words_written_before_a_crash_are_heard() -> None:
     stage.open_stream()
     stage.worker.end.send_bytes(messages.encode(messages.Said("agent", "help", 1.0)))
     stage.worker.exit(None, 9)
-    assert [line.text for line in stage.call.lines] == ["help"]
+    assert [line.text for line in stage.call.notes.lines] == ["help"]
 
 
 @virtual_time
@@ -468,7 +469,7 @@ def test_a_checkpoint_that_cannot_be_read_keeps_the_one_before(state: bytes) -> 
         stage = Stage()
         stage.says(messages.Checkpoint(msgpack.packb({"people": 4})))
         stage.says(messages.Checkpoint(state))
-        assert stage.call.agent_state == {"people": 4}
+        assert stage.call.notes.agent_state == {"people": 4}
         stage.close()
 
     case()
@@ -479,7 +480,7 @@ async def test_a_transcript_keeps_what_was_said() -> None:
     stage = Stage()
     stage.says(messages.Said("caller", "two of us", 20.0))
     stage.says(messages.Said("agent", "Table for two", 900.0, 12.5, interrupted=True))
-    assert [(line.role, line.text, line.interrupted) for line in stage.call.lines] == [
+    assert [(line.role, line.text, line.interrupted) for line in stage.call.notes.lines] == [
         ("caller", "two of us", False),
         ("agent", "Table for two", True),
     ]
@@ -493,9 +494,9 @@ async def test_the_times_of_turns_are_kept_and_added_up_over_all_calls() -> None
     stage.says(messages.TurnTimed(1, {**times, "magic": 1.0}))
     stage.says(messages.TurnTimed(1, {"first_heard": 340.0}))
     stage.says(messages.TurnTimed(2, {"magic": 1.0}))
-    (turn,) = stage.call.turn_log.turns
+    (turn,) = stage.call.notes.turn_log.turns
     assert (turn.number, turn.reply_ms, turn.own_ms) == (1, 240.0, 4.0)
-    measured = stage.call._measurements
+    measured = stage.call.notes._measurements
     assert measured.reply.buckets[-1] == measured.own.buckets[-1] == ("+Inf", 1.0)
     stage.close()
 
@@ -511,9 +512,9 @@ async def test_a_provider_that_was_given_up_is_said_in_the_log_and_kept() -> Non
         "cartesia",
         "elevenlabs",
     )
-    (trouble,) = stage.call.turn_log.troubles
+    (trouble,) = stage.call.notes.turn_log.troubles
     assert (trouble.provider, trouble.sentence) == ("cartesia", "is out of credit")
-    assert stage.call._measurements.troubles == {("cartesia", "elevenlabs"): 1}
+    assert stage.call.notes._measurements.troubles == {("cartesia", "elevenlabs"): 1}
     stage.close()
 
 
@@ -524,7 +525,7 @@ async def test_providers_in_trouble_without_end_do_not_flood_the_log() -> None:
         for _ in range(BURST_LINES + 50):
             stage.says(messages.ProviderTrouble("cartesia", "is away"))
     assert len(logs) == BURST_LINES
-    assert stage.call._measurements.troubles == {("cartesia", ""): BURST_LINES + 50}
+    assert stage.call.notes._measurements.troubles == {("cartesia", ""): BURST_LINES + 50}
     stage.close()
 
 
@@ -699,7 +700,7 @@ async def test_a_process_that_says_too_much_is_heard_with_pauses() -> None:
     for _ in range(MOST_FRAMES):
         stage.call.frame(beat)
     paused = stage.worker.pipe.reading
-    stage.call.watch(stage.call.heard_at + 1)
+    stage.call.watch(stage.call.vigil.heard_at + 1)
     assert (paused, stage.worker.pipe.reading) == (False, True)
     stage.close()
 
@@ -726,7 +727,7 @@ async def test_a_process_that_does_not_read_is_told_of_in_the_log_once() -> None
         stream.stream_audio(b"\xff" * 160)
     with capture_logs() as lines:
         for second in range(3):
-            stage.call.watch(stage.call.heard_at + second)
+            stage.call.watch(stage.call.vigil.heard_at + second)
     assert [line["event"] for line in lines] == [
         "call process does not read: it loses the caller's oldest audio"
     ]
@@ -737,9 +738,9 @@ async def test_a_process_that_does_not_read_is_told_of_in_the_log_once() -> None
 async def test_a_process_that_is_not_forked_yet_does_not_hang() -> None:
     stage = Stage()
     stage.worker.pid = None
-    stage.call.watch(stage.call.heard_at + 10 * RULES.hang_seconds)
+    stage.call.watch(stage.call.vigil.heard_at + 10 * RULES.hang_seconds)
     stage.worker.pid = 4711
-    stage.call.watch(stage.call.heard_at + 1)
+    stage.call.watch(stage.call.vigil.heard_at + 1)
     assert (stage.worker.signals, stage.worker.dumps) == ([], 0)
     stage.close()
 

@@ -5,7 +5,7 @@ import msgpack
 import pytest
 
 from gateway.calls import registry
-from gateway.calls.answers import Apologise, Busy, Connect, Dial, HangUp
+from gateway.calls.answers import Apologise, Busy, Connect, Dial, HangUp, Unanswered
 from gateway.calls.call import NEXT_SECONDS
 from gateway.calls.registry import MEMORY_SECONDS, MOST_REMEMBERED, WATCH_SECONDS, Calls
 from gateway.calls.state import Plan
@@ -109,7 +109,7 @@ async def test_a_call_of_another_life_is_taken_up_afresh() -> None:
 async def test_an_unknown_call_whose_dial_has_ended_ends_as_the_dial_did() -> None:
     calls, farm = office()
     assert calls.next(incoming(), True) == HangUp()
-    assert calls.next(incoming(), False) == Apologise(None)
+    assert calls.next(incoming(), False) == Unanswered()
     assert farm.workers == []
 
 
@@ -155,8 +155,8 @@ async def test_a_transfer_ends_with_how_the_dial_ended() -> None:
     # The carrier has the call now: it neither counts nor holds up a drain.
     assert len(calls) == 0
     assert calls.next(incoming(), None) == Dial("+1")
-    assert calls.next(incoming(), False) == Apologise(None)
-    assert calls.next(incoming(), False) == Apologise(None)
+    assert calls.next(incoming(), False) == Unanswered()
+    assert calls.next(incoming(), False) == Unanswered()
 
 
 # What is remembered --------------------------------------------------------------------------

@@ -3,9 +3,10 @@ import pytest
 from gateway.calls.requests import MOST_OPEN, destination
 from gateway.calls.state import CallState
 from gateway.carriers.control import CarrierRefusedError
+from gateway.dialer.numbers import NumberRefusedError, NumberRules
 from shared import messages
 from shared.e164 import NumberError
-from tests.gateway.calls.actors import Stage
+from tests.gateway.calls.actors import RECORDING, Stage
 from tests.virtual_time import settled, virtual_time
 
 REST: list[tuple[messages.Request, str]] = [
@@ -88,10 +89,18 @@ def test_a_transfer_to_an_unknown_place_is_refused_and_names_the_known(to: str) 
 
 def test_a_destination_is_a_name_or_a_number() -> None:
     named = {"kitchen": "+15005550002"}
-    assert destination("kitchen", named) == "+15005550002"
-    assert destination("+4930901820", named) == "+4930901820"
+    assert destination("kitchen", named, NumberRules()) == "+15005550002"
+    assert destination("+4930901820", named, NumberRules()) == "+4930901820"
     with pytest.raises(NumberError):
-        destination("cellar", named)
+        destination("cellar", named, NumberRules())
+
+
+def test_a_number_without_a_name_is_one_that_may_be_called() -> None:
+    rules = NumberRules(deny=("+4930",))
+    assert destination("desk", {"desk": "+4930901820"}, rules) == "+4930901820"
+    for number in ("+4930901820", "+19005551234", "+882161234567"):
+        with pytest.raises(NumberRefusedError):
+            destination(number, {"desk": "+4930901820"}, rules)
 
 
 @virtual_time
@@ -115,7 +124,47 @@ async def test_a_process_that_asks_without_end_is_told_to_wait() -> None:
     assert (last.request, last.code) == (MOST_OPEN, "too-many")
     await settled()
     assert len(stage.leg.asked) == MOST_OPEN
+    assert stage.worker.heard  # makes room on the pipe
+    await settled()
     stage.says(messages.StopRecording(99))
     await settled()
     assert stage.worker.heard[-1] == messages.Reply(99)
+    stage.close()
+
+
+@virtual_time
+async def test_the_process_hears_which_recording_the_carrier_has_begun_and_deleted() -> None:
+    stage = Stage()
+    stage.says(messages.StartRecording(1))
+    stage.says(messages.DeleteRecording(2))
+    await settled()
+    assert stage.worker.heard[-4:] == [
+        messages.RecordingChanged(RECORDING, "in-progress"),
+        messages.Reply(1),
+        messages.RecordingChanged(RECORDING, "deleted"),
+        messages.Reply(2),
+    ]
+    stage.close()
+
+
+@virtual_time
+async def test_without_a_studio_a_process_that_wants_a_recording_is_told_so() -> None:
+    stage = Stage()
+    stage.says(messages.Record(1))
+    await settled()
+    assert stage.worker.heard[-1] == messages.Failure(
+        1, "recording", "recordings are not kept here"
+    )
+    stage.close()
+
+
+@virtual_time
+async def test_a_caller_who_is_passed_on_is_recorded_no_more() -> None:
+    stage = Stage()
+    stage.open_stream()
+    stage.says(messages.Transfer(1, "kitchen"))
+    stage.call.next_answer()
+    await settled()
+    assert stage.call.recorder.over
+    assert stage.leg.left_off == 1
     stage.close()

@@ -15,6 +15,12 @@ def test_nothing_leads_back_to_ringing() -> None:
     assert all(CallState.RINGING not in moves for moves in MOVES.values())
 
 
+def test_a_call_whose_media_is_elsewhere_comes_from_ringing_and_has_no_stream_here() -> None:
+    to = {state for state, moves in MOVES.items() if CallState.ELSEWHERE in moves}
+    assert to == {CallState.RINGING}
+    assert MOVES[CallState.ELSEWHERE] == {CallState.LEAVING, CallState.DIALLED, CallState.ENDED}
+
+
 @given(st.lists(st.sampled_from(CallState)))
 def test_a_move_the_table_lacks_changes_nothing(wishes: list[CallState]) -> None:
     flow = Flow.new()
@@ -31,7 +37,7 @@ _intents = st.tuples(st.sampled_from(Plan), st.text(max_size=3), st.text(max_siz
 
 @given(st.lists(_intents))
 def test_a_plan_never_gives_way_to_a_lesser_one(intents: list[tuple[Plan, str, str]]) -> None:
-    order = [Plan.RECONNECT, Plan.DIGITS, Plan.APOLOGISE, Plan.DIAL, Plan.HANG_UP]
+    order = [Plan.RECONNECT, Plan.DIGITS, Plan.HOLD, Plan.APOLOGISE, Plan.DIAL, Plan.HANG_UP]
     flow = Flow.new()
     for plan, reason, target in intents:
         before = (flow.plan, flow.reason, flow.target)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ class FakeTemplate:
     fails: bool
     loading: int
     most_loading: int
+    direct: Any
 
     def __init__(
         self, spec: ReleaseSpec, lifeline: object, on_death: Callable[["FakeTemplate"], None]
@@ -48,7 +50,8 @@ class FakeTemplate:
             raise TemplateError("it raises", "Traceback")
         self.on_stage("rehearsing")
         self.alive = True
-        self.ready = control.Ready(messages.VERSION, ["echo:Echo"], 1.0, 1.0, 1, ["a note"])
+        told = FakeTemplate.direct
+        self.ready = control.Ready(messages.VERSION, ["echo:Echo"], 1.0, 1.0, 1, ["a note"], *told)
         return self.ready
 
     def fork(self, process: CallProcess, memory_limit: int) -> None:
@@ -69,6 +72,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "Template", FakeTemplate)
     FakeTemplate.made, FakeTemplate.gate, FakeTemplate.fails = [], asyncio.Event(), False
     FakeTemplate.loading = FakeTemplate.most_loading = 0
+    FakeTemplate.direct = ()
     FakeTemplate.gate.set()
 
 
@@ -102,6 +106,24 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     for process in ready.farm.processes():
         process.ended(ExitReport())
     await ready.farm.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "direct"),
+    [
+        ((), {"+1": False, "+2": False}),
+        ((True,), {"+1": True, "+2": True}),
+        ((True, ["+1"]), {"+1": False, "+2": True}),
+        ((False, ["+1"]), {"+1": True, "+2": False}),
+    ],
+)
+async def test_the_farm_knows_which_numbers_are_joined_straight_to_a_service(
+    ground: Ground, told: Any, direct: dict[str, bool]
+) -> None:
+    assert not ground.farm.is_direct("+1")
+    FakeTemplate.direct = told
+    await ground.deploy(1)
+    assert {number: ground.farm.is_direct(number) for number in direct} == direct
 
 
 async def test_before_the_first_deploy_no_call_gets_a_process(ground: Ground) -> None:
