@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from phone import Call, PhoneSettings
 from phone.events import MarkEchoed, MarkReceived
@@ -94,10 +94,16 @@ def noise(ms: float) -> bytes:
     return (b"\x20\xa0" * bytes_of_ms(ms))[: bytes_of_ms(ms)]
 
 
+class Called(Protocol):
+    """What a caller has called."""
+
+    gateway: RunningGateway
+
+
 class Caller:
     """Somebody on the phone, who says words and understands those of the agent."""
 
-    def __init__(self, stage: "Cascade", call: Call) -> None:
+    def __init__(self, stage: Called, call: Call) -> None:
         self.call, self._stage = call, stage
         self.words: list[str] = []
         """Words heard whole, since the call began."""

@@ -1,0 +1,271 @@
+"""Calls that callfarm places: a real gateway, a fake Twilio, and a callee who picks up."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from phone import Call as PhoneCall
+from phone import CalleeOutcome
+from tests.fakes.speech import speech
+from tests.fakes.twilio_callee import Callee
+from tests.fakes.twilio_rest import TwilioRestServer
+from tests.harness import ACCOUNT_SID, AUTH_TOKEN, RunningGateway, eventually, running_gateway
+
+FROM, TO = "+15557654321", "+493012345678"
+AGENTS = {
+    "desk.py": '''
+from worker import Agent
+from worker.providers import Espeak
+
+class Desk(Agent):
+    """Says who it is, by name."""
+    tts = Espeak(rate=250)
+    greeting = "Hello {{ call.variables.name | default('there') }}"
+
+    async def on_start(self):
+        self.state["direction"] = self.call.info.direction
+        self.state["variables"] = dict(self.call.info.variables)
+
+    async def on_answered_by(self, verdict):
+        self.state["verdict"] = verdict
+
+class Caller(Desk):
+    machine = "message"
+    voicemail = "This is a message for {{ call.variables.name | default('you') }}."
+
+class Shy(Desk):
+    machine = "hang-up"
+''',
+    "routes.toml": 'default = "desk:Desk"\nagents = ["desk:Caller", "desk:Shy"]\n',
+}
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, callee: Callable[[str], Callee], **more: str
+) -> AsyncIterator[tuple[RunningGateway, TwilioRestServer]]:
+    """Run a gateway whose Twilio has these callees."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with TwilioRestServer(ACCOUNT_SID, AUTH_TOKEN, callee=callee, speed=50) as twilio:
+        twilio.account.add_number(FROM)
+        environment = {
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_BASE_URL": twilio.base_url,
+            "TWILIO_PHONE_NUMBER": FROM,
+            "PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "NO_PROXY": "127.0.0.1",
+            "DIAL_DOUBT_SECONDS": "2",
+            **more,
+        }
+        options = ("--port", str(port))
+        async with running_gateway(folder, AGENTS, environment, options) as gateway:
+            yield gateway, twilio
+            # The callees hang up before the gateway is stopped.
+            await twilio.exchange.close()
+
+
+async def placed(gateway: RunningGateway, **order: Any) -> dict[str, Any]:
+    """Place a call; return what the API says."""
+    answer = await gateway.api("POST", "/api/calls", {"to": TO, **order})
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def fares(gateway: RunningGateway, dial_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await gateway.api("GET", f"/api/dials/{dial_id}")).json()
+    return found
+
+
+async def ended(gateway: RunningGateway, dial_id: str) -> dict[str, Any]:
+    """Return how a call fared, once it is over."""
+
+    async def over() -> dict[str, Any] | None:
+        found = await fares(gateway, dial_id)
+        return found if found["state"] == "ended" else None
+
+    found: dict[str, Any] = await eventually(over)
+    return found
+
+
+async def listens(call: PhoneCall) -> None:
+    """Hear the greeting out, then hang up."""
+    await call.heard_reply(10)
+    await call.heard_silence(600, 10)
+
+
+async def test_a_callee_who_answers_is_greeted_by_the_agent_that_was_ordered(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, lambda number: Callee(media=True, act=listens)) as (gateway, twilio):
+        call = await placed(gateway, agent="Desk", variables={"name": "Ada"})
+        over = await ended(gateway, call["id"])
+        assert (over["status"], over["sid"]) == ("completed", call["sid"])
+        report = twilio.exchange.reports[call["sid"]]
+        assert report.media_received > 0
+        view = await gateway.call_view(call["sid"])
+        assert view["direction"] == "outbound-api"
+        assert view["agent"] == "desk:Desk"
+        assert view["agent_state"]["variables"] == {"name": "Ada"}
+        assert view["lines"][0]["text"] == "Hello Ada"
+
+
+async def test_a_callee_who_does_not_answer_costs_no_process(tmp_path: Path) -> None:
+    outcomes = {
+        TO: CalleeOutcome.BUSY,
+        "+493012345679": CalleeOutcome.NO_ANSWER,
+        "+493012345680": CalleeOutcome.FAILED,
+    }
+    async with world(tmp_path, lambda number: Callee(outcomes[number])) as (gateway, _):
+        for number, outcome in outcomes.items():
+            call = await placed(gateway, to=number)
+            assert (await ended(gateway, call["id"]))["status"] == outcome.value
+        assert gateway.log_text().count("call accepted") == 0
+
+
+async def test_a_message_is_left_after_the_beep_and_the_call_is_over(tmp_path: Path) -> None:
+    machine = Callee(media=True, machine="beep", greeting=speech("nobody is at home"))
+    async with world(tmp_path, lambda number: machine) as (gateway, _):
+        call = await placed(gateway, agent="Caller", variables={"name": "Ada"})
+        over = await ended(gateway, call["id"])
+        assert (over["status"], over["answered_by"]) == ("completed", "machine_end_beep")
+        view = await gateway.call_view(call["sid"])
+        assert view["lines"][-1]["text"] == "This is a message for Ada."
+        assert not view["lines"][-1]["interrupted"]
+        assert view["reason"] == "the agent hung up"
+        assert view["agent_state"]["verdict"] == "machine_end_beep"
+
+
+async def test_a_machine_is_hung_up_on_where_that_is_the_policy(tmp_path: Path) -> None:
+    machine = Callee(media=True, machine="beep", greeting=speech("nobody is at home " * 9))
+    async with world(tmp_path, lambda number: machine) as (gateway, twilio):
+        call = await placed(gateway, agent="Shy")
+        over = await ended(gateway, call["id"])
+        assert over["answered_by"] == "machine_start"
+        assert twilio.account.calls[call["sid"]].seconds is not None
+        assert (await gateway.call_view(call["sid"]))["reason"] == "the agent hung up"
+
+
+async def test_a_human_is_never_taken_from_the_agent(tmp_path: Path) -> None:
+    async with world(tmp_path, lambda number: Callee(media=True, act=listens)) as (gateway, _):
+        call = await placed(gateway, agent="Caller", variables={"name": "Ada"})
+        over = await ended(gateway, call["id"])
+        assert over["answered_by"] == "human"
+        view = await gateway.call_view(call["sid"])
+        assert [line["text"] for line in view["lines"]] == ["Hello Ada"]
+
+
+async def test_the_call_is_limited_by_its_order(tmp_path: Path) -> None:
+    async with world(tmp_path, lambda number: Callee(media=True)) as (gateway, _):
+        began = time.monotonic()
+        call = await placed(gateway, max_seconds=2)
+        await ended(gateway, call["id"])
+        assert time.monotonic() - began < 10
+
+
+async def test_a_gateway_that_dies_after_dialling_knows_the_call_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    """Its plan is in the database: the callee is greeted by name by the next gateway."""
+    ring = Callee(media=True, act=listens, ring_s=500)
+    order = {"agent": "Caller", "variables": {"name": "Ada"}, "ring_seconds": 600}
+    async with world(tmp_path, lambda number: ring) as (gateway, twilio):
+        call = await placed(gateway, **order)
+        await asyncio.sleep(0.5)  # a record is written within a moment
+        gateway.process.kill()
+        await gateway.ended()
+        port = gateway.url.rpartition(":")[2]
+        environment = {
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_BASE_URL": twilio.base_url,
+            "TWILIO_PHONE_NUMBER": FROM,
+            "PUBLIC_URL": gateway.url,
+            "NO_PROXY": "127.0.0.1",
+        }
+        options = ("--port", port)
+        async with running_gateway(tmp_path, AGENTS, environment, options) as after:
+            over = await ended(after, call["id"])
+            assert over["status"] == "completed"
+            view = await after.call_view(call["sid"])
+            assert view["lines"][0]["text"] == "Hello Ada"
+
+
+async def test_the_command_tells_how_the_call_fares_until_it_is_over(tmp_path: Path) -> None:
+    async with world(tmp_path, lambda number: Callee(media=True, act=listens)) as (gateway, _):
+        words = ("dial", TO, "--agent", "Desk", "--var", "name=Ada", "--wait")
+        code, output = await gateway.command(*words)
+        assert code == 0, output
+        assert f"calls {TO} from {FROM}" in output
+        assert "completed" in output
+        code, output = await gateway.command("dial", "110")
+        assert (code, "cannot be a phone number" in output or "emergency" in output) == (1, True)
+        code, output = await gateway.command("dial", TO, "--var", "name")
+        assert (code, "--var name=value" in output) == (1, True)
+
+
+async def test_the_api_refuses_with_a_reason_and_places_one_call_a_key(tmp_path: Path) -> None:
+    async with world(tmp_path, lambda number: Callee()) as (gateway, twilio):
+        for order, status, reason in (
+            ({"to": "+19005551234"}, 422, "premium"),
+            ({"to": FROM}, 422, "itself"),
+            ({"to": TO, "agent": "Nobody"}, 422, "agent"),
+            ({"to": TO, "company": 5}, 404, "company"),
+            ({}, 422, "number"),
+        ):
+            answer = await gateway.api("POST", "/api/calls", order)
+            assert (answer.status_code, answer.json()["reason"]) == (status, reason), order
+        twilio.fail(400, 21215)
+        answer = await gateway.api("POST", "/api/calls", {"to": TO})
+        assert (answer.status_code, answer.json()["code"]) == (422, 21215)
+        first = await gateway.api("POST", "/api/calls", {"to": TO, "key": "k"})
+        again = await gateway.api("POST", "/api/calls", {"to": TO, "key": "k"})
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json()["sid"] == again.json()["sid"]
+        assert (await gateway.api("GET", "/api/dials/nothing")).status_code == 404
+
+
+async def test_the_route_of_the_replaced_system_has_its_bodies(tmp_path: Path) -> None:
+    async with world(tmp_path, lambda number: Callee()) as (gateway, twilio):
+        order = {"phoneNumber": TO.removeprefix("+"), "firstMessage": "Good news"}
+        answer = await gateway.api("POST", "/outgoing-call", order)
+        assert answer.status_code == 200
+        (call,) = twilio.account.calls.values()
+        assert answer.json() == {"success": True, "callSid": call.sid}
+        for number in ("12", "+19005551234", "sip:me"):
+            answer = await gateway.api("POST", "/outgoing-call", {"phoneNumber": number})
+            assert (answer.status_code, list(answer.json())) == (422, ["detail"])
+        twilio.fail(400, 21215)
+        answer = await gateway.api("POST", "/outgoing-call", {"phoneNumber": TO})
+        assert (answer.status_code, list(answer.json())) == (500, ["detail"])
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            answer = await client.post(f"{gateway.url}/outgoing-call", json=order)
+            assert answer.status_code == 401
+
+
+async def test_the_page_is_open_to_the_network_with_its_token_alone(tmp_path: Path) -> None:
+    secret = {"CALL_ME_TOKEN": "sesame"}
+    callee = Callee(media=True, act=listens)
+    async with world(tmp_path, lambda number: callee, **secret) as (gateway, _):
+        url = f"{gateway.url}/twilio/call-me"
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            assert (await client.get(url)).status_code == 200
+            assert (await client.get(f"{url}?to=%2B493012345678&token=no")).status_code == 401
+            answer = await client.get(f"{url}?to=+493012345678&token=sesame")
+        assert answer.json()["ok"] is True
+        sid = answer.json()["callSid"]
+
+        async def over() -> bool:
+            view = await gateway.api("GET", f"/api/calls/{sid}")
+            return view.status_code == 200 and view.json()["state"] == "ended"
+
+        await eventually(over)
