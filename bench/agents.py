@@ -107,3 +107,12 @@ class Talker(Agent):
     "routes.toml": 'default = "talker:Talker"\n',
 }
 """Hears, thinks and speaks by three providers; collects its garbage when a key is pressed."""
+
+
+def speaking(model: str) -> dict[str, str]:
+    """Return an agent that a speech model hears, thinks and speaks for."""
+    source = CASCADE["talker.py"]
+    begin, end = source.index("    stt ="), source.index("    greeting")
+    source = source[:begin] + f"    speech = {model}\n" + source[end:]
+    imported = "Cartesia, Deepgram, OpenAI"
+    return {**CASCADE, "talker.py": source.replace(imported, model.partition("(")[0])}

@@ -79,9 +79,18 @@ class Round:
         return [seconds * 1000 for seconds in self.talks.greetings]
 
 
-async def measure(
+class Held(NamedTuple):
+    """Conversations that were held: what callers heard, what the providers did, what it took."""
+
+    talks: Talks
+    log: list[Moment]
+    cpu: Cpu
+    megabytes: float
+
+
+async def hold(
     stage: Scene, they: Providers, calls: int, seconds: float, warm_up: float = WARM_UP_SECONDS
-) -> Round:
+) -> Held:
     """Hold ``calls`` conversations; CPU is counted for ``seconds``, after ``warm_up``."""
     await they.log()
     await stage.ring(calls)
@@ -95,7 +104,15 @@ async def measure(
     await asyncio.sleep(_COLLECTING_SECONDS)
     megabytes = median([private_megabytes(pid) for pid in pids])
     await stage.hang_up()
-    return Round(calls, _times(talks, await they.log()), talks, used, megabytes)
+    return Held(talks, await they.log(), used, megabytes)
+
+
+async def measure(
+    stage: Scene, they: Providers, calls: int, seconds: float, warm_up: float = WARM_UP_SECONDS
+) -> Round:
+    """Hold ``calls`` conversations; CPU is counted for ``seconds``, after ``warm_up``."""
+    it = await hold(stage, they, calls, seconds, warm_up)
+    return Round(calls, _times(it.talks, it.log), it.talks, it.cpu, it.megabytes)
 
 
 async def _talk(
@@ -142,7 +159,8 @@ def _times(talks: Talks, log: list[Moment]) -> Times:
     return times
 
 
-def _row(values: list[float], digits: int = 1) -> str:
+def row(values: list[float], digits: int = 1) -> str:
+    """Return median and 99th percentile."""
     if not values:
         return "none"
     return f"{median(values):.{digits}f} / {percentile(values, 99):.{digits}f}"
@@ -153,14 +171,14 @@ def _report(it: Round) -> None:
     replies, cut = len(times.own), len(times.clear)
     print(
         f"  {it.calls} calls, {replies} replies, {cut} interrupted (p50 / p99):\n"
-        f"    own time {_row(times.own)} ms: to the model {_row(times.legs[0])}, on to the "
-        f"voice {_row(times.legs[1])}, on to the carrier {_row(times.legs[2])}\n"
-        f"    clear {_row(times.clear)} ms, greeting {_row(it.greetings)} ms\n"
+        f"    own time {row(times.own)} ms: to the model {row(times.legs[0])}, on to the "
+        f"voice {row(times.legs[1])}, on to the carrier {row(times.legs[2])}\n"
+        f"    clear {row(times.clear)} ms, greeting {row(it.greetings)} ms\n"
         f"    CPU {it.cpu.calls + it.cpu.gateway:.2f} s a call-minute (calls {it.cpu.calls:.2f}, "
         f"gateway {it.cpu.gateway:.2f}; not counted: providers {it.cpu.providers:.2f}); "
         f"{it.megabytes:.1f} MB private a call\n"
-        f"    from the caller's last frame to the reply {_row(times.reply, 0)} ms, "
-        f"from the first one to the clear {_row(times.hush, 0)} ms\n"
+        f"    from the caller's last frame to the reply {row(times.reply, 0)} ms, "
+        f"from the first one to the clear {row(times.hush, 0)} ms\n"
         f"    {len(talks.gaps)} gaps over 20 ms ({sum(talks.gaps) * 1000:.0f} ms) in "
         f"{talks.speech:.0f} s of speech; {talks.unanswered} turns unanswered, "
         f"{talks.late} pieces of audio too late",

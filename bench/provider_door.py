@@ -66,6 +66,12 @@ class Door(asyncio.Protocol):
         """Send text messages of a WebSocket."""
         self.write(b"".join(map(text_frame, messages)))
 
+    def send(self, message: bytes) -> None:
+        """Send a binary message of a WebSocket, up to 65535 bytes (RFC 6455, 5.2)."""
+        size = len(message)
+        head = bytes((0x82, size)) if size < 126 else b"\x82\x7e" + size.to_bytes(2, "big")
+        self.write(head + message)
+
     def close(self) -> None:
         """Close the WebSocket."""
         self.write(frames.close_frame(frames.NORMAL))

@@ -53,10 +53,12 @@ class Scene:
 
 @asynccontextmanager
 async def scene(
-    agents: Mapping[str, str], environment: Mapping[str, str] | None = None
+    agents: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
+    program: str = "gateway",
 ) -> AsyncIterator[Scene]:
-    """Run a gateway with ``agents``, and callers, until the block ends."""
+    """Run a gateway, or a ``program`` like it, and callers, until the block ends."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        async with running_gateway(Path(folder), agents, environment) as gateway:
+        async with running_gateway(Path(folder), agents, environment, program=program) as gateway:
             with crowd(gateway) as people:
                 yield Scene(gateway, people)

@@ -1,4 +1,4 @@
-"""Deepgram, OpenAI and Cartesia in one process, answering without delay.
+"""Deepgram, OpenAI, Cartesia, and three speech models, in one process, answering without delay.
 
     async with providers() as they:      # they.environment: for the gateway
         ...
@@ -14,7 +14,7 @@ import asyncio
 import multiprocessing
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -22,8 +22,9 @@ from typing import NamedTuple, cast
 
 import uvloop
 
+from bench import model_elevenlabs, model_openai, model_ultravox
 from bench.provider_door import Door, Side
-from bench.provider_ear import Ear
+from bench.provider_ear import Ear, Note
 from bench.provider_mind import Mind, Pace
 from bench.provider_voice import Voice
 
@@ -34,7 +35,8 @@ class Moment(NamedTuple):
     """``what`` happened in a call's turn at ``at`` seconds.
 
     ``sound``, ``words`` and ``final`` were sent by the ears; ``asked`` came to the mind and its
-    first ``clause`` was sent; ``text`` came to the voice and its first ``audio`` was sent.
+    first ``clause`` was sent; ``text`` came to the voice and its first ``audio`` was sent. A speech
+    model has sent the first ``audio`` of its answer, or ``cut`` what was being heard.
     """
 
     what: str
@@ -55,10 +57,11 @@ class Providers:
     def environment(self) -> dict[str, str]:
         """What leads the SDKs here."""
         url = f"http://127.0.0.1:{self.port}"
-        names = ("DEEPGRAM", "OPENAI", "CARTESIA")
+        names = ("DEEPGRAM", "OPENAI", "CARTESIA", "ULTRAVOX", "ELEVENLABS")
         keys = {f"{name}_API_KEY": KEY for name in names}
         urls = {f"{name}_BASE_URL": url for name in names}
-        return keys | urls | {"OPENAI_BASE_URL": f"{url}/v1"}
+        more = {"OPENAI_BASE_URL": f"{url}/v1", "ELEVENLABS_AGENT_ID": model_elevenlabs.AGENT_ID}
+        return keys | urls | more
 
     async def log(self) -> list[Moment]:
         """Return what has happened since this was last asked."""
@@ -98,14 +101,13 @@ async def _serve(connection: Connection, port: socket.socket, pace: Pace) -> Non
     def note(what: str, call: int, turn: int) -> None:
         log.append(Moment(what, call, turn, time.monotonic()))
 
+    number = port.getsockname()[1]
+
     def admit(door: Door, path: str, headers: Mapping[str, str]) -> Side | None:
-        if KEY not in (headers.get("authorization", "").split(" ")[-1], headers.get("x-api-key")):
+        keys = (headers.get("authorization", "").split(" ")[-1], *map(headers.get, _KEY_HEADERS))
+        if KEY not in keys and not path.startswith(_SIGNED):
             return None
-        if path.startswith("/v1/listen"):
-            return Ear(door, note)
-        if path.startswith("/tts/websocket"):
-            return Voice(door, note, pace)
-        return Mind(door, note, pace) if path.startswith("/v1/") else None
+        return _side(path, door, note, pace, number)
 
     def answer() -> None:
         try:
@@ -121,3 +123,22 @@ async def _serve(connection: Connection, port: socket.socket, pace: Pace) -> Non
     loop.add_reader(connection.fileno(), answer)
     connection.send("ready")
     await loop.create_future()
+
+
+_KEY_HEADERS = ("x-api-key", "xi-api-key")
+_SIGNED = ("/join/", "/v1/convai/conversation?")
+"""Addresses that are themselves the key."""
+
+
+def _side(path: str, door: Door, note: Note, pace: Pace, port: int) -> Side | None:
+    sides: dict[str, Callable[[], Side]] = {
+        "/v1/listen": lambda: Ear(door, note),
+        "/tts/websocket": lambda: Voice(door, note, pace),
+        "/v1/realtime": lambda: model_openai.Realtime(door, note, pace),
+        "/v1/convai/conversation/get-signed-url": lambda: model_elevenlabs.signed_url(door, port),
+        "/v1/convai/conversation?": lambda: model_elevenlabs.Agent(door, note, pace),
+        "/api/calls": lambda: model_ultravox.call(door, port),
+        "/join/": lambda: model_ultravox.Ultravox(door, note, pace),
+        "/v1/": lambda: Mind(door, note, pace),
+    }
+    return next((make() for begin, make in sides.items() if path.startswith(begin)), None)
