@@ -112,7 +112,7 @@ class CallMe:
                 return self._told(request, 413, error=str(error))
             except (ClientDisconnect, TimeoutError):
                 return self._told(request, 400, error="The form is incomplete.")
-        elif "to" in request.query_params:
+        elif "to" in request.query_params and request.method == "GET":
             wish = _Wish(request.query_params["to"], _presented(request))
         else:
             return HTMLResponse(page(self._action), headers=HEADERS)

@@ -251,8 +251,12 @@ class Dialer(PlacedCalls):
             self.following.answered_by(attempt, verdict)
 
     async def control_of(self, account_sid: str) -> CallControl | None:
-        """Return the REST of a company's own account."""
-        return await self._lines.control_of(account_sid)
+        """Return the REST of a company's own account, ``None`` if it is not to be had soon."""
+        try:
+            async with asyncio.timeout(PLAN_SECONDS):
+                return await self._lines.control_of(account_sid)
+        except TimeoutError:
+            return None
 
     async def line(self, company: int | None) -> Line:
         """Return the way out of a company. Raises `DialRefusedError` and `StoreError`."""

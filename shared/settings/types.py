@@ -86,6 +86,8 @@ HttpUrl = Annotated[str, AfterValidator(http_url)]
 PhoneNumber = Annotated[str, AfterValidator(e164.phone_number)]
 Destinations = Annotated[dict[str, str], BeforeValidator(_destinations)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
+
+
 def _listed(value: object) -> object:
     """The parts of a text between commas."""
     if isinstance(value, str):

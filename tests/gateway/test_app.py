@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.carriers.twilio.routes import VOICE_PATHS
+from gateway.calls.state import Plan
+from gateway.carriers.twilio.routes import VOICE_PATHS, TwilioOptions
 from tests.gateway.calls.actors import ACCOUNT, FALLBACK, SID
 from tests.gateway.carriers.twilio.signing import TOKEN, sign
 from tests.gateway.webhook_desk import FORM, MOST_BODY, VOICE, Desk, desk
@@ -304,3 +305,22 @@ async def test_an_accounts_webhooks_count_for_its_own_calls_alone(front: Desk, p
         worker.exit()
     assert front.calls.get(SID) is None
     assert (await front.signed(path, forged)).status_code == 403
+
+
+@pytest.mark.parametrize(("account", "shown"), [(ACCOUNT, "+1500"), (OTHER, "+1777")])
+async def test_who_is_dialled_sees_a_number_of_the_calls_own_account(
+    account: str, shown: str
+) -> None:
+    front = desk(options=TwilioOptions(MOST_BODY, FALLBACK, "+1500", ACCOUNT))
+    form = VOICE | {"AccountSid": account, "To": "+1777", "Direction": "inbound"}
+    await front.signed("/twilio/voice", form)
+    call = front.calls.get(SID)
+    assert call is not None
+    call.leave(Plan.DIAL, "transferred", "+493012345678")
+    answer = ET.fromstring((await front.signed("/twilio/next", form)).text)
+    dial = answer.find("Dial")
+    assert dial is not None
+    assert dial.get("callerId") == shown
+    call.end("done")
+    for worker in front.farm.workers:
+        worker.exit()

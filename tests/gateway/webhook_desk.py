@@ -47,7 +47,7 @@ class Desk:
         return await self.client.post(at or path, content=urlencode(pairs), headers=headers)
 
 
-def desk(prefix: str = "") -> Desk:
+def desk(prefix: str = "", options: TwilioOptions | None = None) -> Desk:
     """Return an application whose public address is https://example.com and ``prefix``."""
     calls, farm = office()
     public = "https://example.com" + prefix
@@ -56,7 +56,7 @@ def desk(prefix: str = "") -> Desk:
         SignatureCheck(lambda account: (TOKEN,), public),
         Throttle(lambda: 0.0, free=10**9),
         None,
-        TwilioOptions(MOST_BODY, FALLBACK, None),
+        options or TwilioOptions(MOST_BODY, FALLBACK, None),
     )
     farm_ = cast("Farm", farm)
     app = application(calls, farm_, twilio, Api(calls, farm_, "api-token", {}), prefix)

@@ -170,12 +170,13 @@ class TwilioRoutes:
 
     # The webhooks --------------------------------------------------------------------------------
 
-    async def _leg(self, it: webhooks.CallWebhook, origin: Origin) -> TwilioLeg:
+    async def _leg(self, it: webhooks.VoiceWebhook, origin: Origin) -> TwilioLeg:
         options = self._options
         if options.account_sid in (None, it.account_sid):
             return TwilioLeg(it.call_sid, origin, self._control, options.caller_id)
+        # Neither the operator's REST nor its number are any good in another account.
         control = await self._placed.control_of(it.account_sid)
-        return TwilioLeg(it.call_sid, origin, control or self._control, options.caller_id)
+        return TwilioLeg(it.call_sid, origin, control, it.own_number)
 
     async def _incoming(
         self, parameters: Parameters, origin: Origin

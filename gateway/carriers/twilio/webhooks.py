@@ -50,6 +50,12 @@ class VoiceWebhook(CallWebhook):
     error_code: int | None
     """Set when Twilio comes to a fallback URL because another answer failed."""
 
+    @property
+    def own_number(self) -> str | None:
+        """The account's number of this call, ``None`` if it is not by a number that it came."""
+        ours = self.from_ if self.direction.startswith("outbound") else self.to
+        return ours if ours.startswith("+") else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusCallback(CallWebhook):

@@ -96,6 +96,13 @@ async def test_a_link_calls_whatever_became_of_its_plus(tmp_path: Path, query: s
         }
 
 
+async def test_who_asks_for_a_links_head_alone_calls_nobody(tmp_path: Path) -> None:
+    async with door(tmp_path) as page:
+        link = f"/twilio/call-me?to=%2B493012345678&token={TOKEN}"
+        assert (await page.client.head(link)).status_code == 200
+        assert not page.it.twilio.requests
+
+
 async def test_a_token_of_the_api_opens_it_and_no_other(tmp_path: Path) -> None:
     async with door(tmp_path) as page:
         url = "/twilio/call-me?to=%2B493012345678"
