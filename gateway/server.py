@@ -172,11 +172,11 @@ class Gateway:
         try:
             release = await self.farm.deploy()
         except DeployError as error:
-            log.error("the agents folder is not fit for calls", reason=str(error))  # noqa: TRY400
             try:
                 release = await self.farm.restore()
             except DeployError:
-                raise ServeError(str(error)) from error
+                raise ServeError(f"the agents folder is not fit for calls: {error}") from error
+            _tell_refused(error)
             log.warning("serving the last release that was", release=release.id)
         log.info("release live", release=release.id, agents=list(release.agents))
 
@@ -190,9 +190,7 @@ class Gateway:
         try:
             release = await self.farm.deploy()
         except DeployError as error:
-            # As an exception's text, so that it keeps its lines in a terminal.
-            report = {"exception": error.report.rstrip()} if error.report else {}
-            log.error("not deployed", reason=error.reason, **report)  # noqa: TRY400
+            _tell_refused(error)
         else:
             log.info("release live", release=release.id, agents=list(release.agents))
 
@@ -244,6 +242,12 @@ class Gateway:
         if len(self.calls):
             await self.calls.drain(self.settings.drain_seconds)
         await self.calls.hang_up_all("the server stops", GOODBYE_SECONDS)
+
+
+def _tell_refused(error: DeployError) -> None:
+    # As an exception's text, so that it keeps its lines in a terminal.
+    report = {"exception": error.report.rstrip()} if error.report else {}
+    log.error("not deployed", reason=error.reason, **report)
 
 
 def claim(data_dir: Path) -> int:

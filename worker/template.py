@@ -29,7 +29,9 @@ from shared.kernel import kernel_tasks, open_sockets, private_bytes
 from shared.messages import VERSION
 from worker import call_process, confinement, direct, rehearsal, roles
 from worker.call_process import Mold
+from worker.errors import ProviderError
 from worker.release import LoadedRelease, ReleaseError, isolate, load
+from worker.runtime import innermost
 
 _THREAD_GRACE_SECONDS = 0.5
 _BUSY = 500  # oom_score_adj: calls go before the gateway does
@@ -147,10 +149,12 @@ def _name_threads(tasks: dict[int, str]) -> str:
 
 
 def _refuse(orders: socket.socket, error: BaseException) -> None:
-    reason = call_process.last_line(error)
-    ours = isinstance(error, ReleaseError)
-    report = "" if ours else "".join(traceback.format_exception(error, chain=True))
-    reason = control.fit(str(error) if ours else reason, control.MAX_REPORT // 10)
+    inner = innermost(error)
+    # What says itself what to do is told in its own words: a key that is missing is no bug.
+    clear = isinstance(inner, ReleaseError | ProviderError)
+    report = "" if clear else "".join(traceback.format_exception(error, chain=True))
+    reason = str(inner) if clear else call_process.last_line(error)
+    reason = control.fit(reason, control.MAX_REPORT // 10)
     try:
         control.send(orders, control.Refused(reason, control.fit(report)))
     except OSError:

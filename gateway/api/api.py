@@ -71,7 +71,7 @@ class Api:
             CampaignsSection(parts.campaigns),
             CompaniesSection(parts.companies, self.tokens),
             DoNotCallSection(parts.store),
-            TokensSection(self.tokens),
+            TokensSection(self.tokens, parts.companies),
             ReplacedSection(calls, finder, destinations),
             *_of_ultravox_calls(parts),
             *parts.sections,

@@ -20,7 +20,7 @@ LARGE_BODY = 32 * 1024
 """Bytes from which a body is decoded in a thread, beside the calls."""
 
 _JSON = "application/json"
-_PLACE = re.compile(r"`\$\.([^`.\[]+)`$")
+_PLACE = re.compile(r"`\$\.([^`.\[]+)[^`]*`$")
 _REGEX = re.compile(r"Expected `str` matching regex .*(?= - at `)", re.DOTALL)
 
 
@@ -109,7 +109,7 @@ def _where(error: Exception, kind: Any) -> str:
     text = str(error)
     wanted = _wanted(kind, text)
     if wanted and " matching regex " in text:
-        text = _REGEX.sub(f"Expected {wanted}", text)
+        text = _REGEX.sub(f"Expected {wanted[:1].lower()}{wanted[1:]}", text)
     elif wanted and text.startswith("Invalid enum value"):
         text += f"; known: {wanted}"
     return text.replace("`", "").replace(" - at $.", " at ").replace(" - at $", "")[:400]
@@ -126,7 +126,8 @@ def _wanted(kind: Any, text: str) -> str:
     kinds = [field.type] if field is not None else []
     if kinds and isinstance(kinds[0], msgspec.inspect.UnionType):
         kinds = list(kinds[0].types)
-    for each in kinds:
+    for outer in kinds:
+        each = outer.item_type if isinstance(outer, msgspec.inspect.ListType) else outer
         if isinstance(each, msgspec.inspect.EnumType):
             return ", ".join(str(member.value) for member in each.cls)
         if isinstance(each, msgspec.inspect.LiteralType):

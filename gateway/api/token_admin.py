@@ -7,8 +7,9 @@ import msgspec
 from gateway.api.caller import Scope
 from gateway.api.calls import Number
 from gateway.api.endpoint import Asked, Endpoint, NoQuery, Shape
-from gateway.api.problems import ProblemError
+from gateway.api.problems import ProblemError, sentence
 from gateway.api.tokens import ApiTokens, TokenRow
+from gateway.store.companies import Companies, NoCompanyError
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,12 +44,12 @@ class TokenList(msgspec.Struct):
 
 
 class TokensSection:
-    """The tokens of the store."""
+    """The tokens of the store, made for companies that there are."""
 
     tag = "tokens"
 
-    def __init__(self, tokens: ApiTokens | None) -> None:
-        self._tokens = tokens
+    def __init__(self, tokens: ApiTokens | None, companies: Companies | None = None) -> None:
+        self._tokens, self._companies = tokens, companies
 
     def endpoints(self) -> list[Endpoint]:
         """Return its rows of the table."""
@@ -100,6 +101,11 @@ class TokensSection:
         it = asked.body
         if it.company is not None and Scope.ADMIN in it.scopes:
             raise ProblemError(422, "A company's token has the scopes read and calls, not admin.")
+        if it.company is not None and self._companies is not None:
+            try:
+                await self._companies.get(it.company)
+            except NoCompanyError as error:
+                raise ProblemError(422, sentence(error)) from error
         row, token = await self._kept.create(it.name, set(it.scopes), it.company)
         return TokenMade(row.id, row.name, list(row.scopes), row.company, row.created, token)
 

@@ -86,6 +86,11 @@ class Excuse:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Leave whatever the call is doing, and ask what is next."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unanswered:
     """Say that nobody could take the call, and hang up."""
 
@@ -109,7 +114,18 @@ class Busy:
 
 
 Answer = (
-    Connect | Join | HangUp | Dial | Hold | Brief | Meet | Excuse | Unanswered | Apologise | Busy
+    Connect
+    | Join
+    | HangUp
+    | Dial
+    | Hold
+    | Brief
+    | Meet
+    | Excuse
+    | AskAgain
+    | Unanswered
+    | Apologise
+    | Busy
 )
 
 Asked = Answer | asyncio.Future[Answer]

@@ -236,7 +236,8 @@ class Campaigns:
                 wanted = sorted(open_ | {row["campaign_id"] for row in flying})
                 return [await self.get(each) for each in wanted]
             except StoreError as error:
-                log.warning("campaigns wait for the database", reason=error.sentence)
+                if pause == FIRST_PAUSE:
+                    log.warning("campaigns wait for the database", reason=error.sentence)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE)
 

@@ -103,7 +103,9 @@ def prune(
     if json:
         as_json(gone)
         return
-    told = ", ".join(f"{gone[name]} {name}" for name in ("calls", "recordings", "deliveries"))
+    told = ", ".join(
+        f"{gone[name]} {name}" for name in ("calls", "recordings", "deliveries", "campaigns")
+    )
     note(f"{told} {'would go' if dry_run else 'are gone'}")
     if gone["files_left"]:
         fail(f"{gone['files_left']} recordings' files could not be removed; their calls stay")

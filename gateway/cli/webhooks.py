@@ -39,6 +39,8 @@ def list_webhooks(
     found = _ask(data_dir, "GET", f"/api/webhooks?{query}")["webhooks"]
     if json:
         as_json(found)
+    elif not found:
+        note("No such deliveries; EVENTS_URL says who is told.")
     else:
         columns = ("id", "event", "state", "tries", "made", "next", "call", "to")
         table(columns, [_row(it) for it in found])

@@ -15,6 +15,9 @@ def numbers(order: Order, line: Line) -> tuple[str, str]:
     if not from_:
         sentence = "there is no number to call from: set TWILIO_PHONE_NUMBER, or give from"
         raise DialRefusedError("caller-id", sentence)
+    if line.shared and from_ != line.caller_id:
+        sentence = f"company {order.company} calls from its own number alone: set its caller_id"
+        raise DialRefusedError("caller-id", sentence)
     wanted = order.to or line.default_to
     if not wanted:
         raise DialRefusedError("number", "there is no number to call: give to, or set a default")

@@ -28,8 +28,7 @@ log = structlog.get_logger(__name__)
 MOST_REMEMBERED = 1000
 """Attempts that are over and kept in memory, the newest; the database has all."""
 
-MOST_LOOKS = 10
-"""Look-ups at a time."""
+MOST_LOOKS = 10  # at a time
 
 _UNDECIDED = frozenset({AttemptState.CREATING, AttemptState.DOUBT})
 
@@ -230,7 +229,8 @@ class Following:
                 found = await self._ledger.all_open()
                 break
             except StoreError as error:
-                log.warning("calls of before cannot be looked up yet", error=error.sentence)
+                if pause == self._times.tick:
+                    log.warning("calls of before cannot be looked up yet", error=error.sentence)
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._times.longest)
         for attempt in found:

@@ -67,7 +67,10 @@ class NoCompanies:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A way out. ``rules`` must all be pleased; ``default_to`` is called when nobody is named."""
+    """A way out. ``rules`` must all be pleased; ``default_to`` is called when nobody is named.
+
+    ``shared``: others call through its account as well, so that it has not all of its numbers.
+    """
 
     control: CallPlacing
     caller_id: str | None
@@ -75,6 +78,7 @@ class Line:
     pace: Pace
     default_to: str | None = None
     agent: str | None = None
+    shared: bool = False
 
     def turn_at(self) -> float:
         """Take the next turn; return when it is (monotonic). Raises `DialUnavailableError`."""
@@ -119,12 +123,13 @@ class Lines:
             raise DialRefusedError("company", f"there is no company {company}")
         allow, deny = _prefixes(it, "dial_allow"), _prefixes(it, "dial_deny")
         rules = operator.rules.narrowed(allow, deny)
-        if it.account_sid and it.auth_token:
+        shared = not (it.account_sid and it.auth_token)
+        if not shared:
             control, pace = await self._account(it)
             caller_id = it.caller_id
         else:
             control, pace, caller_id = self._own(), self._pace, it.caller_id or operator.caller_id
-        return Line(control, caller_id, rules, pace, it.default_to, it.agent)
+        return Line(control, caller_id, rules, pace, it.default_to, it.agent, shared)
 
     def _own(self) -> CallPlacing:
         if self._operator.control is None:

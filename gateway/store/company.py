@@ -133,7 +133,7 @@ def _fit(name: str, value: Any) -> Any:
         case "name" if not 0 < len(value.strip()) <= _MOST_NAME:
             raise CompanyError(f"a company's name has 1 to {_MOST_NAME} letters")
         case "account_sid" if not _ACCOUNT.fullmatch(value):
-            raise CompanyError("account_sid is AC and 32 hexadecimal digits")
+            raise CompanyError("the account_sid is AC and 32 hexadecimal digits")
         case "region" | "edge" if not _PLACE.fullmatch(value):
             raise CompanyError(f"{name} is a word of small letters, as ie1 or dublin")
         case "phone_number" | "caller_id" | "default_destination":

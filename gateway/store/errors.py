@@ -72,6 +72,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(cause, TimeoutError):
         return "it does not answer"
     if isinstance(cause, OSError) and cause.errno is not None:
-        return errno.errorcode.get(cause.errno, "") + " " + (cause.strerror or "").strip()
+        return f"{errno.errorcode.get(cause.errno, '')} {cause.strerror or ''}".strip()
     first = str(cause).strip().partition("\n")[0]
     return first.rpartition(">: ")[2] or type(cause).__name__

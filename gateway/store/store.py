@@ -192,7 +192,8 @@ class Store:
             if need or not error.away:
                 await self.engine.dispose()
                 raise
-            log.error("the database is away; calls are taken", reason=error.sentence)  # noqa: TRY400
+            where = self.url.render_as_string(hide_password=True)
+            log.error("calls are taken without the database", reason=error.sentence, url=where)  # noqa: TRY400
         self._life = asyncio.create_task(self._writer.run(), name="records")
 
     @property

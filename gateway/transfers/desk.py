@@ -108,6 +108,10 @@ class TransferDesk:
         transfer = self._by_marker.get(marker)
         return GONE if transfer is None else transfer.replied(attempt, digits, speech)
 
+    def is_open(self, room: str) -> bool:
+        """Whether somebody waits in a room of a transfer that is known."""
+        return room in self._by_room
+
     def in_room(self, room: str, call_sid: str, *, came: bool) -> None:
         """Somebody has come into a room, or has left it."""
         transfer = self._by_room.get(room)

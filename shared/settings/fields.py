@@ -3,6 +3,7 @@
 Refuses to know how a value is found (``loading``) and what it is used for.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,7 @@ from shared.settings.types import (
     DatabaseUrl,
     Destinations,
     HttpUrl,
+    Keys,
     Level,
     Networks,
     PhoneNumber,
@@ -126,7 +128,7 @@ class Settings(BaseSettings):
         default=None,
         description="Bearer token of /api. Unset: a random one is made and kept in DATA_DIR.",
     )
-    secret_key: SecretStr | None = Field(
+    secret_key: Keys | None = Field(
         default=None,
         description="Encrypts the secrets in the database: any text, made at random, or several "
         "between commas: the first encrypts, all decrypt. Unset: one is made and kept in DATA_DIR.",
@@ -391,7 +393,10 @@ def shown(field: str, value: object) -> str:
         return ", ".join(f"{name}={number}" for name, number in value.items())
     if isinstance(value, tuple):
         return ", ".join(without_password(str(item)) for item in value)
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    # As it was written, perhaps a list that was refused.
+    return ", ".join(without_password(part) for part in re.split(r",\s*(?=\w+://)", str(value)))
 
 
 def _masked(secret: str) -> str:

@@ -110,6 +110,7 @@ def _problem(
         return Problem(field, "", str(Place.COMMAND_LINE) if field else "", fix)
     default = Settings.model_fields[field].default
     if fix == message:  # pydantic's own words, which say what is wrong and not what is right
-        fix = f"{fix[0].lower()}{fix[1:]}; the default is {default}"
+        usual = f"; the default is {default}" if default is not None else ""
+        fix = f"{fix[0].lower()}{fix[1:]}{usual}"
     source = sources.get(field, Source(Place.DEFAULT))
     return Problem(variable(field), shown(field, values[field]), str(source), fix)

@@ -73,9 +73,18 @@ def _absolute(path: Path) -> Path:
 
 def _region(code: str) -> str:
     """A country by its two letters."""
-    if not re.fullmatch(r"[A-Za-z]{2}", code):
+    import phonenumbers  # no light import, and few set a region
+
+    if code.upper() not in phonenumbers.SUPPORTED_REGIONS:
         raise ValueError("write the two letters of a country: DE, US")
     return code.upper()
+
+
+def _keys(secret: SecretStr) -> SecretStr:
+    """Keys between commas, at least one."""
+    if not secret.get_secret_value().replace(",", "").strip():
+        raise ValueError("write a key, or several between commas; openssl rand -hex 32 makes one")
+    return secret
 
 
 def _level(value: object) -> LogLevel:
@@ -117,6 +126,7 @@ Webhooks = Annotated[tuple[str, ...], BeforeValidator(_webhooks)]
 PrivateNetworks = Annotated[tuple[Network, ...], BeforeValidator(_private)]
 Prefixes = Annotated[tuple[str, ...], BeforeValidator(_prefixes)]
 Region = Annotated[str, AfterValidator(_region)]
+Keys = Annotated[SecretStr, AfterValidator(_keys)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

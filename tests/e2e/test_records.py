@@ -201,7 +201,10 @@ async def test_what_was_kept_is_exported_pruned_and_its_secrets_rotated(tmp_path
         code, said = await gateway.command("rotate")
         assert (code, said.startswith("1 secrets")) == (0, True)
         code, said = await gateway.command("prune", "--older-than", "0d", "--dry-run")
-        assert (code, said.startswith("1 calls, 0 recordings, 0 deliveries would go")) == (0, True)
+        assert (
+            code,
+            said.startswith("1 calls, 0 recordings, 0 deliveries, 0 campaigns would go"),
+        ) == (0, True)
         assert _outcome(tmp_path, sid)
         code, said = await gateway.command("prune", "--older-than", "0d", "--json")
         assert (code, json.loads(said)["calls"]) == (0, 1)

@@ -91,6 +91,20 @@ class World:
         return found
 
 
+def surroundings(twilio: TwilioRestServer, url: str, named: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a gateway at ``url``."""
+    return {
+        "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+        "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+        "TWILIO_BASE_URL": twilio.base_url,
+        "TWILIO_PHONE_NUMBER": FROM,
+        "TRANSFER_NUMBERS": ", ".join(f"{name}={number}" for name, number in named.items()),
+        "PUBLIC_URL": url,
+        "NO_PROXY": "127.0.0.1",
+        "DIAL_CALLS_PER_SECOND": "100",
+    }
+
+
 @asynccontextmanager
 async def house(
     folder: Path, callee: Callable[[str], Callee], named: Mapping[str, str]
@@ -104,16 +118,7 @@ async def house(
         exchange = twilio.exchange
         exchange.phone_settings = dataclasses.replace(exchange.phone_settings, rooms=rooms)
         twilio.account.add_number(FROM)
-        environment = {
-            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
-            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-            "TWILIO_BASE_URL": twilio.base_url,
-            "TWILIO_PHONE_NUMBER": FROM,
-            "TRANSFER_NUMBERS": ", ".join(f"{name}={number}" for name, number in named.items()),
-            "PUBLIC_URL": f"http://127.0.0.1:{port}",
-            "NO_PROXY": "127.0.0.1",
-            "DIAL_CALLS_PER_SECOND": "100",
-        }
+        environment = surroundings(twilio, f"http://127.0.0.1:{port}", named)
         options = ("--port", str(port))
         async with running_gateway(folder, AGENTS, environment, options) as gateway:
             yield gateway, twilio, rooms
@@ -122,10 +127,10 @@ async def house(
 
 @asynccontextmanager
 async def calling(
-    gateway: RunningGateway, twilio: TwilioRestServer, rooms: Rooms
+    gateway: RunningGateway, twilio: TwilioRestServer, rooms: Rooms, speed: float = 20
 ) -> AsyncIterator[World]:
     """Let a caller call, and be greeted."""
-    phone = gateway.phone(PhoneSettings(rooms=rooms, verb_speed=20))
+    phone = gateway.phone(PhoneSettings(rooms=rooms, verb_speed=speed))
     async with phone.dial(to=FROM) as caller:
         twilio.exchange.take(caller)
         await caller.heard_reply(10)
@@ -142,6 +147,11 @@ async def world(folder: Path, manager: Callee) -> AsyncIterator[World]:
         calling(gateway, twilio, rooms) as it,
     ):
         yield it
+
+
+def verbs_of(call: PhoneCall) -> list[str]:
+    """Return what the documents have had a phone do so far."""
+    return [event.verb for event in call.events if isinstance(event, VerbBegun)]
 
 
 async def accepts(call: PhoneCall) -> None:
@@ -293,6 +303,29 @@ async def test_a_caller_who_comes_back_to_no_process_is_told_so(tmp_path: Path) 
         assert report.status == "completed"
         said = [e.detail for e in report.events if isinstance(e, VerbBegun) and e.verb == "Say"]
         assert "something went wrong" in said[-1]
+
+
+async def test_a_gateway_that_dies_while_the_caller_waits_is_followed_by_one_that_answers(
+    tmp_path: Path,
+) -> None:
+    """What the caller hears is asked for again and again: so the next gateway learns of them."""
+    ring_s = 10_000.0
+    async with house(tmp_path, lambda _: Callee(ring_s=ring_s), {"manager": MANAGER}) as at:
+        gateway, twilio, rooms = at
+        async with calling(gateway, twilio, rooms, speed=2) as it:
+            await it.caller.press("1")
+            await eventually(twilio.placed)
+            await eventually(lambda: "Play" in verbs_of(it.caller))
+            gateway.process.kill()
+            await gateway.ended()
+            same = surroundings(twilio, gateway.url, {"manager": MANAGER})
+            options = ("--port", gateway.url.rpartition(":")[2])
+            async with running_gateway(tmp_path, AGENTS, same, options) as after:
+                await it.caller.connected(2, 40)
+                await it.caller.heard_speech(10)
+                assert [call["sid"] for call in await after.calls()] == [it.caller.sid]
+                await it.caller.hangup()
+                await twilio.exchange.close()
 
 
 async def test_the_operator_may_order_it_and_the_agent_is_told(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """One call's leg at Twilio: our answers as TwiML, and its REST when Twilio does not ask."""
 
+from urllib.parse import urlencode
+
 from gateway.calls.answers import (
     Answer,
     Apologise,
+    AskAgain,
     Brief,
     Busy,
     Connect,
@@ -33,10 +36,15 @@ class TwilioLeg:
     """The `CallLeg` of one call. ``origin`` is the public address that its webhook proved."""
 
     def __init__(
-        self, call_sid: str, origin: Origin, control: CallControl | None, caller_id: str | None
+        self,
+        call_sid: str,
+        origin: Origin,
+        control: CallControl | None,
+        caller_id: str | None,
+        account_sid: str = "",
     ) -> None:
         self._sid, self._origin, self._control = call_sid, origin, control
-        self._caller_id = caller_id
+        self._caller_id, self._account_sid = caller_id, account_sid
         self._recording: str | None = None
         self._transcription: str | None = None
         self._is_recording = self._is_transcribing = False
@@ -74,20 +82,23 @@ class TwilioLeg:
                     caller_id=self._caller_id,
                     timeout_s=ring_seconds,
                 )
-            case Hold() | Brief() | Meet() | Excuse():
+            case Hold() | Brief() | Meet() | Excuse() | AskAgain():
                 return self._of_transfer(answer)
             case Apologise() | Busy() | Unanswered() | HangUp():
                 return _ending(answer)
 
-    def _of_transfer(self, answer: Hold | Brief | Meet | Excuse) -> str:
+    def _of_transfer(self, answer: Hold | Brief | Meet | Excuse | AskAgain) -> str:
+        next_url = self._origin.url(NEXT_PATH)
         match answer:
             case Hold(room):
                 return transfer_twiml.hold(
                     room,
-                    self._origin.url(NEXT_PATH),
-                    wait_url=self._origin.url(HOLD_PATH),
+                    next_url,
+                    wait_url=hold_url(self._origin, room, self._sid, self._account_sid),
                     events_url=self._origin.url(ROOM_PATH),
                 )
+            case AskAgain():
+                return transfer_twiml.ask_again(next_url)
             case Meet(room):
                 return transfer_twiml.meet(room)
             case Excuse(text, language):
@@ -156,6 +167,12 @@ class TwilioLeg:
                 operation, 20003, "needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
             )
         return self._control
+
+
+def hold_url(origin: Origin, room: str, call_sid: str, account_sid: str) -> str:
+    """Return the address that is asked what a caller hears in ``room``; it says who waits."""
+    query = {"AccountSid": account_sid, "call": call_sid, "room": room}
+    return f"{origin.url(HOLD_PATH)}?{urlencode(query)}"
 
 
 def _ending(answer: Apologise | Busy | Unanswered | HangUp) -> str:

@@ -94,7 +94,7 @@ class TwilioRoutes:
             "/twilio/amd": self._amd,
         }
         if self._transfers is not None:
-            handlers |= self._transfers.handlers()
+            handlers |= self._transfers.handlers(self._control_of)
         return [
             Route(path + slash, self._endpoint(handler), methods=["GET", "POST"])
             for path, handler in handlers.items()
@@ -171,12 +171,18 @@ class TwilioRoutes:
     # The webhooks --------------------------------------------------------------------------------
 
     async def _leg(self, it: webhooks.VoiceWebhook, origin: Origin) -> TwilioLeg:
-        options = self._options
-        if options.account_sid in (None, it.account_sid):
-            return TwilioLeg(it.call_sid, origin, self._control, options.caller_id)
+        control = await self._control_of(it.account_sid)
         # Neither the operator's REST nor its number are any good in another account.
-        control = await self._placed.control_of(it.account_sid)
-        return TwilioLeg(it.call_sid, origin, control, it.own_number)
+        caller_id = self._options.caller_id if self._is_ours(it.account_sid) else it.own_number
+        return TwilioLeg(it.call_sid, origin, control, caller_id, it.account_sid)
+
+    def _is_ours(self, account_sid: str) -> bool:
+        return self._options.account_sid in (None, account_sid)
+
+    async def _control_of(self, account_sid: str) -> CallControl | None:
+        if self._is_ours(account_sid):
+            return self._control
+        return await self._placed.control_of(account_sid)
 
     async def _incoming(
         self, parameters: Parameters, origin: Origin
@@ -186,17 +192,8 @@ class TwilioRoutes:
         placed = None
         if it.direction.startswith("outbound") and self._calls.get(it.call_sid) is None:
             placed = await self._placed.plan(_marker(it), it.call_sid)
-        incoming = IncomingCall(
-            it.call_sid,
-            it.account_sid,
-            it.from_,
-            it.to,
-            it.direction,
-            dict(it.everything),
-            leg,
-            placed,
-        )
-        return incoming, leg
+        ids, who = (it.call_sid, it.account_sid), (it.from_, it.to, it.direction)
+        return IncomingCall(*ids, *who, dict(it.everything), leg, placed), leg
 
     async def _voice(self, parameters: Parameters, origin: Origin) -> Response:
         incoming, leg = await self._incoming(parameters, origin)
@@ -209,8 +206,7 @@ class TwilioRoutes:
         incoming, leg = await self._incoming(parameters, origin)
         dial = webhooks.dial_result(parameters)
         answered = None if dial is None else dial.status in _TALKED
-        status = CallStatus(incoming.parameters.get("CallStatus", ""))
-        call = self._calls.get(incoming.sid)
+        status, call = webhooks.call_status(parameters), self._calls.get(incoming.sid)
         if call is not None and call.holding.is_open and status.final:
             call.status(status.value, final=True)  # the room was left by hanging up
         return _twiml(leg, await given(self._calls.next(incoming, answered)))

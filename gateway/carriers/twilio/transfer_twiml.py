@@ -23,15 +23,16 @@ GATHER_SECONDS = 6
 def hold(room: str, next_url: str, *, wait_url: str, events_url: str) -> str:
     """Let a caller wait in ``room``, then ask ``next_url``.
 
-    ``wait_url`` tells what is heard meanwhile, ``events_url`` is told who comes and goes.
+    ``wait_url`` tells what is heard meanwhile, ``events_url`` is told who comes and goes. The
+    former is asked by GET: what Twilio itself says of the call there is not documented.
     """
     dial = Dial(action=f"{next_url}#{RETRIES}", method="POST")
     _conference(
         dial,
         room,
         start_conference_on_enter=False,
-        wait_url=wait_url,
-        wait_method="POST",
+        wait_url=f"{wait_url}#{RETRIES}",
+        wait_method="GET",
         # Those of the first who comes in count, and the caller is.
         status_callback=events_url,
         status_callback_event=ROOM_EVENTS,
@@ -87,10 +88,21 @@ def brief(text: str, answer_url: str, *, language: str, words: Sequence[str]) ->
     return document(response)
 
 
-def music(url: str) -> str:
-    """Play a file again and again."""
+def music(url: str, wait_url: str, *, times: int) -> str:
+    """Play a file so many times, then ask ``wait_url`` again.
+
+    Not without end: a gateway that has been started again meanwhile hears of the caller so.
+    """
     response = VoiceResponse()
-    response.play(url, loop=0)
+    response.play(url, loop=times)
+    response.redirect(f"{wait_url}#{RETRIES}", method="GET")
+    return document(response)
+
+
+def ask_again(next_url: str) -> str:
+    """Ask ``next_url`` how the call goes on."""
+    response = VoiceResponse()
+    response.redirect(f"{next_url}#{RETRIES}", method="POST")
     return document(response)
 
 

@@ -21,7 +21,6 @@ from gateway.carriers.twilio.vocabulary import (
     Answerer,
     CallStatus,
     RecordingState,
-    RoomEvent,
     StreamEvent,
     TranscriptionStep,
 )
@@ -116,23 +115,6 @@ class AmdResult(CallWebhook):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered(CallWebhook):
-    """What a ``<Gather>`` has heard; both are empty when it was nothing."""
-
-    digits: str
-    speech: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomCallback:
-    """Somebody has come into a conference or left it; ``call_sid`` is empty for other news."""
-
-    event: RoomEvent
-    room: str
-    call_sid: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DialResult(CallWebhook):
     """How a ``<Dial>`` ended. ``dialled_sid`` is the other leg's, empty if there was none."""
 
@@ -172,6 +154,11 @@ def status_callback(parameters: Parameters) -> StatusCallback:
         sip_response_code=fields.whole("SipResponseCode"),
         timestamp=fields.text("Timestamp"),
     )
+
+
+def call_status(parameters: Parameters) -> CallStatus:
+    """Read how the call stands that a webhook is about."""
+    return CallStatus(Fields(parameters).text("CallStatus"))
 
 
 def stream_status(parameters: Parameters) -> StreamStatus:
@@ -249,28 +236,6 @@ def amd_result(parameters: Parameters) -> AmdResult:
         everything=fields.everything,
         answered_by=Answerer(fields.text("AnsweredBy")),
         duration_ms=fields.whole("MachineDetectionDuration"),
-    )
-
-
-def gathered(parameters: Parameters) -> Gathered:
-    """Read what a ``<Gather>`` has heard."""
-    fields = Fields(parameters)
-    return Gathered(
-        call_sid=fields.sid("CallSid", "CA"),
-        account_sid=fields.sid("AccountSid", "AC"),
-        everything=fields.everything,
-        digits=fields.text("Digits"),
-        speech=fields.text("SpeechResult"),
-    )
-
-
-def room_callback(parameters: Parameters) -> RoomCallback:
-    """Read a conference's status callback; some are about no call."""
-    fields = Fields(parameters)
-    return RoomCallback(
-        event=RoomEvent(fields.text("StatusCallbackEvent")),
-        room=fields.text("FriendlyName"),
-        call_sid=fields.text("CallSid"),
     )
 
 

@@ -10,6 +10,7 @@ import httpx2
 from starlette.applications import Starlette
 
 from gateway.api import Api, Parts
+from gateway.api.caller import Scope
 from gateway.calls.registry import Calls
 from gateway.farm.farm import Farm
 from gateway.operator_socket import OperatorApp
@@ -51,8 +52,11 @@ class Bureau:
         return answer.json() if answer.content else None
 
     async def token(self, *scopes: str, company: int | None = None) -> str:
-        """Make a token."""
-        body = {"name": "a name", "scopes": list(scopes), "company": company}
+        """Make a token, also of a company that there is not."""
+        if company is not None:
+            assert self.api.tokens is not None
+            return (await self.api.tokens.create("a name", map(Scope, scopes), company))[1]
+        body = {"name": "a name", "scopes": list(scopes)}
         return str((await self.told("POST", "/api/tokens", body=body))["token"])
 
 

@@ -116,6 +116,7 @@ async def test_where_a_call_in_progress_stands_is_the_same_in_every_list(office:
     ("query", "said"),
     [
         ("?since=yesterday", "or how long ago: 30m, 24h, 7d at since."),
+        ("?limit=0", "Expected int >= 1 at limit."),
         ("?state=lost", "Invalid enum value 'lost' at state; known: ringing, streaming, gap,"),
     ],
 )

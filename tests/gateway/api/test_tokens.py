@@ -42,6 +42,14 @@ async def test_a_token_is_shown_once_and_only_its_hash_is_kept(office: Bureau) -
     assert token not in str(await office.told("GET", "/api/tokens"))
 
 
+async def test_a_token_is_made_for_a_company_that_there_is(office: Bureau) -> None:
+    body = {"name": "acme", "scopes": ["read"], "company": 7}
+    answer = await office.ask("POST", "/api/tokens", body=body)
+    assert (answer.status_code, answer.json()["detail"]) == (422, "There is no company 7.")
+    await office.told("POST", "/api/companies", body={"name": "Acme", "id": 7})
+    assert (await office.told("POST", "/api/tokens", body=body))["company"] == 7
+
+
 async def test_a_revoked_token_opens_nothing_any_more(office: Bureau) -> None:
     token = await office.token("read")
     assert (await office.ask("GET", "/api/calls", token)).status_code == 200

@@ -213,6 +213,17 @@ async def test_a_company_calls_through_its_own_account_as_itself(tmp_path: Path)
         assert (await it.dialer.dial(Order(company=3, to=TO))).from_ == "+15550007777"
 
 
+async def test_a_company_that_shares_the_operators_account_calls_from_its_own_number_alone(
+    tmp_path: Path,
+) -> None:
+    theirs = Directory({7: CompanyAccount(7, caller_id="+15551111111")})
+    async with world(tmp_path, companies=theirs) as it:
+        with pytest.raises(DialRefusedError) as caught:
+            await it.dialer.dial(Order(to=TO, company=7, from_="+15552222222"))
+        assert caught.value.reason == "caller-id"
+        assert not it.twilio.requests
+
+
 async def test_a_plan_is_known_by_the_call_alone_and_never_for_another_call(
     tmp_path: Path,
 ) -> None:

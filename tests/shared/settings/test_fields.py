@@ -92,6 +92,9 @@ def test_syslog_names_are_levels_too(name: str, level: LogLevel) -> None:
         ("database_url", "callfarm.db"),
         ("port", "65536"),
         ("public_url", "ftp://x.example"),
+        ("secret_key", " , "),
+        ("dial_region", "XX"),
+        ("dial_region", "Germany"),
     ],
 )
 def test_nonsense_is_refused(field_and_value: tuple[str, object]) -> None:

@@ -111,6 +111,14 @@ def test_an_error_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://me:hunter2@db/x")
     assert "hunter2" not in refused()
     assert "mysql://me:****@db/x" in refused()
+    monkeypatch.setenv("EVENTS_URL", "http://me:hunter2@a/x, ftp://you:hunter2@b/y")
+    assert "hunter2" not in refused()
+    assert "EVENTS_URL=http://me:****@a/x, ftp://you:****@b/y (environment): write" in refused()
+
+
+def test_a_default_that_is_none_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETENTION_DAYS", "0")
+    assert refused().endswith("input should be greater than 0")
 
 
 def test_a_certificate_without_its_key_is_refused() -> None:

@@ -1,15 +1,18 @@
 """What Twilio's webhooks mean for transfers, whatever stands in them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.calls.answers import Answer, Brief, Excuse, IncomingCall, Meet
+from gateway.carriers.control import CallControl, CallGoneError, CarrierError
 from gateway.carriers.twilio.leg import BRIEFING_PATH, HOLD_PATH, ROOM_PATH, TwilioLeg
 from gateway.carriers.twilio.origin import Origin
+from gateway.carriers.twilio.rest import TwilioRest
 from gateway.carriers.twilio.signed_request import Parameters
 from gateway.carriers.twilio.transfer_routes import TransferRoutes
 from phone.twiml import parse
-from phone.verbs import Dial, Gather, Hangup, Play, Say
+from phone.verbs import Dial, Gather, Hangup, Play, Redirect, Say
 
 ORIGIN = Origin.parse("https://you.example/ai")
 CALL, ACCOUNT = "CA" + "1" * 32, "AC" + "2" * 32
@@ -22,6 +25,7 @@ class Desk:
     def __init__(self) -> None:
         self.told: list[object] = []
         self.answer: Answer = Meet("room-1")
+        self.rooms = {"room-1"}
 
     def answered(self, marker: str, human: IncomingCall) -> Answer | None:
         self.told.append((marker, human.sid))
@@ -34,11 +38,34 @@ class Desk:
     def in_room(self, room: str, call_sid: str, *, came: bool) -> None:
         self.told.append((room, call_sid, came))
 
+    def is_open(self, room: str) -> bool:
+        return room in self.rooms
+
+
+class Control(TwilioRest):
+    """Writes down which document which call was sent to; ``error`` is raised by it."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.error: CarrierError | None = None
+
+    async def redirect(self, call_sid: str, document: str) -> None:
+        self.sent.append((call_sid, document))
+        if self.error is not None:
+            raise self.error
+
+
+CONTROL = Control()
+
+
+async def desk_control(account_sid: str) -> CallControl | None:
+    return CONTROL if account_sid == ACCOUNT else None
+
 
 async def asked(routes: TransferRoutes, path: str, *parameters: tuple[str, str]) -> bytes:
     """Return the body of the answer."""
     given: Parameters = parameters
-    answer = await routes.handlers()[path](given, ORIGIN)
+    answer = await routes.handlers(desk_control)[path](given, ORIGIN)
     return bytes(answer.body)
 
 
@@ -69,12 +96,37 @@ async def test_the_human_is_sent_where_the_desk_says() -> None:
     assert gather.action == url
 
 
+WAITS = (("AccountSid", ACCOUNT), ("call", CALL), ("room", "room-1"))
+
+
 async def test_a_caller_on_hold_hears_our_loop_or_the_operators() -> None:
-    body = await asked(TransferRoutes(Desk()), HOLD_PATH, *WHO)
-    ours = "https://you.example/ai/twilio/hold-music.wav"
-    assert parse(body).verbs == (Play(ours, loop=0),)
-    body = await asked(TransferRoutes(Desk(), "https://elsewhere.example/a.mp3"), HOLD_PATH)
-    assert parse(body).verbs == (Play("https://elsewhere.example/a.mp3", loop=0),)
+    CONTROL.sent.clear()
+    play, again = parse(await asked(TransferRoutes(Desk()), HOLD_PATH, *WAITS)).verbs
+    assert play == Play("https://you.example/ai/twilio/hold-music.wav", loop=2)
+    url = "https://you.example/ai" + HOLD_PATH + f"?AccountSid={ACCOUNT}&call={CALL}&room=room-1"
+    assert again == Redirect(f"{url}#rc=5&rp=ct,rt,5xx&rt=4000", "GET")
+    theirs = "https://elsewhere.example/a.mp3"
+    play, _ = parse(await asked(TransferRoutes(Desk(), theirs), HOLD_PATH, *WAITS)).verbs
+    assert play == Play(theirs)
+    assert CONTROL.sent == []
+
+
+@pytest.mark.parametrize("error", [None, CallGoneError("redirect", CALL, 21220)])
+async def test_a_caller_who_waits_for_nobody_is_fetched_back(error: CarrierError | None) -> None:
+    desk = Desk()
+    desk.rooms.clear()
+    CONTROL.sent.clear()
+    CONTROL.error = error
+    body = await asked(TransferRoutes(desk), HOLD_PATH, *WAITS)
+    assert isinstance(parse(body).verbs[0], Play), "music until it is done"
+    ((sid, document),) = CONTROL.sent
+    url = "https://you.example/ai/twilio/next#rc=5&rp=ct,rt,5xx&rt=4000"
+    assert (sid, parse(document.encode()).verbs) == (CALL, (Redirect(url),))
+    CONTROL.error = None
+    # Without REST nobody can be fetched; they hear music all the same.
+    theirs = (("AccountSid", "AC" + "7" * 32), *WAITS[1:])
+    assert parse(await asked(TransferRoutes(desk), HOLD_PATH, *theirs)).verbs
+    assert len(CONTROL.sent) == 1
 
 
 async def test_who_comes_and_who_goes_is_told_and_nothing_else_of_a_room() -> None:

@@ -24,7 +24,8 @@ def test_the_caller_waits_in_a_room_that_ends_with_them_and_tells_who_comes() ->
         start_on_enter=False,
         end_on_exit=True,
         most=2,
-        wait_url=wait,
+        wait_url=f"{wait}#rc=5&rp=ct,rt,5xx&rt=4000",
+        wait_method="GET",
         status_callback=events,
         status_callback_events=frozenset({"start", "end", "join", "leave"}),
     )
@@ -59,10 +60,16 @@ def test_the_human_is_asked_for_a_key_or_a_word_and_silence_is_told_too() -> Non
     assert 'hints="yes, no"' in document
 
 
-def test_music_has_no_end() -> None:
-    assert verbs(documents.music("https://you.example/a.wav")) == (
-        Play("https://you.example/a.wav", loop=0),
+def test_music_is_asked_for_again_when_it_has_played() -> None:
+    wait = "https://you.example/twilio/hold?call=CA1"
+    assert verbs(documents.music("https://you.example/a.wav", wait, times=2)) == (
+        Play("https://you.example/a.wav", loop=2),
+        Redirect(f"{wait}#rc=5&rp=ct,rt,5xx&rt=4000", "GET"),
     )
+
+
+def test_a_call_can_be_made_to_ask_what_is_next() -> None:
+    assert verbs(documents.ask_again(NEXT)) == (Redirect(f"{NEXT}#rc=5&rp=ct,rt,5xx&rt=4000"),)
 
 
 def test_last_words_are_the_last() -> None:
