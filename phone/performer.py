@@ -1,6 +1,7 @@
 """Carrying out the verbs that only take time: Say, Play, Pause, Dial and Gather.
 
-Nothing is spoken and nobody is called: what a verb holds is in the report and its time passes on
+What a ``<Gather>`` hears it is told: keys, and words as a recogniser would have them. Nothing is
+spoken and nobody is called: what a verb holds is in the report and its time passes on
 the clock, as much faster as the settings say. Being cancelled is the caller's hang-up.
 """
 

@@ -12,9 +12,11 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
+from types import FrameType
 from typing import Any
 
 from shared import messages
@@ -169,9 +171,19 @@ async def _give_time(*events: asyncio.Event) -> None:
 
 
 def print_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """Write to standard error where each task of ``loop`` is."""
+    """Write to standard error where each task of ``loop`` is, through all that it awaits."""
     for task in asyncio.all_tasks(loop):
-        task.print_stack(file=sys.stderr)
+        stack = traceback.StackSummary.extract((it, it.f_lineno) for it in _frames(task.get_coro()))
+        sys.stderr.write(f"Stack for {task!r}\n{''.join(stack.format())}")
+
+
+def _frames(awaited: Any) -> Iterator[FrameType]:
+    """Walk from a coroutine along what it awaits; a task's own ``get_stack`` shows the first."""
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            yield frame
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
 
 
 def rehearse(agents: list[type[Agent]], release: str) -> None:

@@ -45,6 +45,11 @@ class CallFinder:
         if self._store is not None:
             await self._store.flush(SETTLE_SECONDS)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the database lacks calls, since it takes no records."""
+        return self._store is not None and self._store.statistics.writer.troubled
+
     async def live(self, name: str, who: Caller) -> Call:
         """Return the call in progress of that sid or conversation id. Raises `ProblemError`."""
         call = self._calls.get(name) or self._calls.by_conversation(name)

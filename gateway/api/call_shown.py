@@ -133,7 +133,8 @@ class Transcript(msgspec.Struct):
 class CallPageShown(msgspec.Struct):
     """Calls, the newest first. ``next`` is the ``cursor`` of the next page, null after the last.
 
-    ``partial``: the database is away, and only what is in memory is listed.
+    ``partial``: the database is away, and only what is in memory is listed, or it takes no records,
+    and what is in memory is missing.
     """
 
     calls: list[CallShown]

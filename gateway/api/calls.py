@@ -118,7 +118,7 @@ class CallsSection:
         shown = [self._shown(row) for row in page.calls]
         if query.live is False:
             shown = [call for call in shown if not call.live]
-        return CallPageShown(shown, page.next)
+        return CallPageShown(shown, page.next, self._finder.is_behind)
 
     async def _in_progress(
         self, query: CallsQuery, wanted: CallQuery, who: Caller
@@ -147,12 +147,14 @@ class CallsSection:
         return CallPageShown(shown[: query.limit or USUAL_PAGE], None, partial)
 
     def _shown(self, row: CallRow) -> CallShown:
-        """Return a kept call. Where one in progress stands is in memory alone at times."""
+        """Return a kept call. Where it stands is in memory alone at times."""
         view = self._calls.find(row.sid)
-        if view is None or view.ended:
+        if view is None:
             return of_row(row)
-        call = of_row(row, live=True)
+        call = of_row(row, live=not view.ended)
         call.state, call.pid = view.state, view.pid
+        if view.ended and row.ended is None:
+            call.ended, call.reason = view.ended, view.reason
         return call
 
     async def _show(self, asked: Asked[NoQuery, None]) -> CallDetails:

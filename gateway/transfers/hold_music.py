@@ -38,7 +38,7 @@ _ULAW_FORMAT = 7
 
 
 def music() -> bytes:
-    """Return the loop, μ-law 8 kHz mono. Takes a tenth of a second."""
+    """Return the loop, μ-law 8 kHz mono. Takes a fifth of a second."""
     beat, length = int(BEAT_SECONDS * SAMPLE_RATE), int(NOTE_SECONDS * SAMPLE_RATE)
     melody = [note for chord in _CHORDS for note in chord]
     strings = {note: _plucked(note, length) for note in set(melody)}

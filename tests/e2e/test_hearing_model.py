@@ -1,5 +1,6 @@
 """Whole conversations with a model that hears: a phone, a gateway, vLLM's fake and a voice."""
 
+import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -236,7 +237,7 @@ async def test_a_server_that_starts_while_the_phone_rings_costs_nobody_a_greetin
     tmp_path: Path,
 ) -> None:
     async with (
-        VLLMFake(starts_s=7.0, tool_parser=True) as vllm,
+        VLLMFake(starts_s=math.inf, tool_parser=True) as vllm,
         CartesiaFake(KEYS["CARTESIA_API_KEY"], ms_per_letter=AGENT_MS) as cartesia,
         running_gateway(
             tmp_path, {"routes.toml": ROUTES, "desk.py": AGENTS}, environment(vllm, cartesia)
@@ -248,4 +249,5 @@ async def test_a_server_that_starts_while_the_phone_rings_costs_nobody_a_greetin
             await caller.is_let_finish()
             await caller.call.say(speech("good evening", LETTER_MS))
             await caller.hears("One moment.")
+            vllm.start_in(0.5)
             await caller.hears("For how many?", 20)

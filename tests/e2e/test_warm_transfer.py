@@ -309,13 +309,14 @@ async def test_a_gateway_that_dies_while_the_caller_waits_is_followed_by_one_tha
     tmp_path: Path,
 ) -> None:
     """What the caller hears is asked for again and again: so the next gateway learns of them."""
-    ring_s = 10_000.0
-    async with house(tmp_path, lambda _: Callee(ring_s=ring_s), {"manager": MANAGER}) as at:
-        gateway, twilio, rooms = at
+    rings = Callee(CalleeOutcome.NO_ANSWER)
+    async with house(tmp_path, lambda _: rings, {"manager": MANAGER}) as (gateway, twilio, rooms):
+        twilio.exchange.speed = 0.2
         async with calling(gateway, twilio, rooms, speed=2) as it:
             await it.caller.press("1")
             await eventually(twilio.placed)
             await eventually(lambda: "Play" in verbs_of(it.caller))
+            await asyncio.sleep(1)  # the file is fetched, and plays
             gateway.process.kill()
             await gateway.ended()
             same = surroundings(twilio, gateway.url, {"manager": MANAGER})

@@ -66,6 +66,27 @@ async def test_a_gateway_whose_certificate_is_wrong_ends_with_a_sentence(
     assert "Traceback" not in errors
 
 
+async def test_a_key_that_is_missing_is_no_bug_to_be_traced(tmp_path: Path) -> None:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    (agents / "desk.py").write_text(
+        "from worker import Agent\nfrom worker.providers import Ultravox\n\n\n"
+        "class Desk(Agent):\n    speech = Ultravox()\n"
+    )
+    words = ("serve", "--port", "0", "--agents", str(agents), "--agent", "desk:Desk")
+    code, output, errors = await _run(tmp_path, *words, ULTRAVOX_API_KEY="")
+    assert (code, output) == (1, "")
+    assert errors == (
+        "the agents folder is not fit for calls: ultravox: there is no key: set ULTRAVOX_API_KEY\n"
+    )
+
+
+async def test_an_export_that_cannot_be_written_names_the_file(tmp_path: Path) -> None:
+    code, output, errors = await _run(tmp_path, "export", "calls", "-o", "no/such/file.csv")
+    assert (code, output) == (1, "")
+    assert errors == "cannot write no/such/file.csv: No such file or directory\n"
+
+
 async def test_the_doctor_prints_an_object_for_programs(tmp_path: Path) -> None:
     _, output, _ = await _run(tmp_path, "doctor", "--json", HOST="127.0.0.1", PORT="0")
     assert {"ok", "settings", "findings"} <= json.loads(output).keys()

@@ -13,6 +13,7 @@ for ``starts_s`` nobody listens at its port; then, from the first request on, it
 import asyncio
 import contextlib
 import json
+import math
 import socket
 from typing import Any, Self
 
@@ -31,7 +32,8 @@ class VLLMFake(OpenAIFake):
     """One server behind ``url``.
 
     ``audio_limit`` is ``--limit-mm-per-prompt.audio``; without ``tool_parser`` tools are refused.
-    ``flat_errors``: refusals have the shape of older versions.
+    ``flat_errors``: refusals have the shape of older versions. With ``starts_s`` it refuses to be
+    reached for so long; without end (``math.inf``) until `start_in` is called.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class VLLMFake(OpenAIFake):
         self._starts_s, self.loads_s, self._holds = starts_s, loads_s, holds
         self._ready_at: float | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._sock: socket.socket | None = None
         self.heard: list[str] = []
         """What was last said in each request that was understood."""
         self.turned_away = 0
@@ -72,11 +75,18 @@ class VLLMFake(OpenAIFake):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", self._port))
         self.url = f"http://127.0.0.1:{sock.getsockname()[1]}/v1"
-        if self._starts_s:
+        if self._starts_s == math.inf:
+            self._sock = sock
+        elif self._starts_s:
             self._starting = asyncio.create_task(self._start(sock, self._starts_s))
         else:
             await self._start(sock, 0)
         return self
+
+    def start_in(self, seconds: float) -> None:
+        """Be reached from then on, for one that does not start by itself."""
+        assert self._sock is not None
+        self._starting = asyncio.create_task(self._start(self._sock, seconds))
 
     async def _start(self, sock: socket.socket, seconds: float) -> None:
         try:
