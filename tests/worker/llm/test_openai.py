@@ -1,8 +1,6 @@
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from tests.fakes.openai import KEY, Broken, OpenAIFake, Trouble
 from tests.fakes.openai_chat import Dialect, Wants
 from tests.fakes.openai_refusal import Refusal
+from tests.forking import used_after_a_fork
 from worker import stand_ins
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 from worker.llm import Answer, Call, LLMSession, Prompt, Returned, Said, Text, ToolSpec, Usage
@@ -324,23 +323,10 @@ def test_its_stand_in_needs_no_network() -> None:
 
 
 async def test_prepared_before_a_fork_it_answers_in_the_child(fake: OpenAIFake) -> None:
-    OpenAI().prepare()
-    before = len(list(Path("/proc/self/task").iterdir()))
-
-    async def answer() -> str:
+    async def answer() -> bool:
         async with line() as session:
-            return said(await ask(session))
+            return said(await ask(session)) == "OK."
 
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        asyncio.set_event_loop(None)
-        asyncio._set_running_loop(None)
-        with contextlib.suppress(BaseException):
-            os.write(writing, asyncio.run(answer()).encode())
-        os._exit(0)
-    os.close(writing)
-    assert await asyncio.to_thread(os.waitpid, child, 0) == (child, 0)
-    with os.fdopen(reading, "rb") as answered:
-        assert answered.read() == b"OK."
-    assert before == 1
+    assert await asyncio.to_thread(
+        used_after_a_fork, OpenAI().prepare, lambda: asyncio.run(answer())
+    )

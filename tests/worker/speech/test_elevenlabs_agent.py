@@ -1,10 +1,8 @@
 """An ElevenLabs agent against a server that speaks its wire."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +15,7 @@ from tests.fakes.elevenlabs_agents_request import ALL_OVERRIDES
 from tests.fakes.elevenlabs_agents_voice import Spelling
 from tests.fakes.openai_chat import Wants
 from tests.fakes.voice_faults import Refusal
+from tests.forking import used_after_a_fork
 from tests.worker.speech.elevenlabs_listener import Listener, speak
 from worker.backoff import Retry, in_haste
 from worker.errors import ProviderLostError, ProviderRefusedError
@@ -722,13 +721,4 @@ def test_prepared_before_a_fork_it_talks_in_the_child(monkeypatch: pytest.Monkey
                 return listener.spoken(await listener.utterance(GREETING)) == GREETING.split()
 
     monkeypatch.setenv("ELEVENLABS_API_KEY", KEY)
-    MODEL.prepare()
-    assert len(list(Path("/proc/self/task").iterdir())) == 1
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if asyncio.run(talk()) else 2
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+    assert used_after_a_fork(MODEL.prepare, lambda: asyncio.run(talk()))

@@ -1,17 +1,16 @@
 """Cartesia's voice, through the real SDK, against a server that speaks its wire."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from tests.fakes.cartesia import KEY, CartesiaFake
 from tests.fakes.voice_faults import Dies, Errs, Refusal, Silent
+from tests.forking import used_after_a_fork
 from tests.worker.tts.voice_recorder import Recorder, timings_fit
 from worker.backoff import Retry
 from worker.errors import ProviderLostError, ProviderRefusedError
@@ -472,16 +471,7 @@ def test_prepared_before_a_fork_it_speaks_in_the_child(monkeypatch: pytest.Monke
                 return recorder.words(uuid) == ["Hello", "from", "a", "child."]
 
     monkeypatch.setenv("CARTESIA_API_KEY", KEY)
-    VOICE.prepare()
-    assert len(list(Path("/proc/self/task").iterdir())) == 1
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if asyncio.run(speak()) else 2
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+    assert used_after_a_fork(VOICE.prepare, lambda: asyncio.run(speak()))
 
 
 _IMPORTS = """

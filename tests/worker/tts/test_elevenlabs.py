@@ -1,10 +1,8 @@
 """ElevenLabs' voice against a server that speaks its wire."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
@@ -13,6 +11,7 @@ import pytest
 from tests.fakes.elevenlabs import KEY, ElevenLabsFake
 from tests.fakes.elevenlabs_chunks import Spelling
 from tests.fakes.voice_faults import Dies, Errs, Refusal, Silent
+from tests.forking import used_after_a_fork
 from tests.worker.tts.voice_recorder import Recorder, timings_fit
 from worker.backoff import Retry
 from worker.errors import ProviderLostError, ProviderRefusedError
@@ -427,16 +426,7 @@ def test_prepared_before_a_fork_it_speaks_in_the_child(monkeypatch: pytest.Monke
                 return recorder.words(uuid) == ["Hello", "from", "a", "child."]
 
     monkeypatch.setenv("ELEVENLABS_API_KEY", KEY)
-    VOICE.prepare()
-    assert len(list(Path("/proc/self/task").iterdir())) == 1
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if asyncio.run(speak()) else 2
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+    assert used_after_a_fork(VOICE.prepare, lambda: asyncio.run(speak()))
 
 
 @pytest.mark.parametrize(
