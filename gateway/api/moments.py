@@ -19,8 +19,8 @@ Moment = Annotated[
     msgspec.Meta(
         max_length=40,
         pattern=r"^[0-9][0-9A-Za-z:.+\- ]*$",
-        description="Unix seconds, an ISO 8601 date or time (UTC if it names no zone), or how "
-        "long ago: 30m, 24h, 7d.",
+        description="Seconds since 1970, an ISO 8601 date or time (UTC if it names no zone), or "
+        "how long ago: 30m, 24h, 7d.",
     ),
 ]
 

@@ -1,6 +1,7 @@
 """Commands about what was kept: ``export``, ``prune``, ``rotate``."""
 
 import asyncio
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -39,10 +40,14 @@ def export(
     try:
         if out is None:
             asyncio.run(_export(data_dir, what, form, began, sys.stdout))
+            sys.stdout.flush()
             return
         with out.open("w", encoding="utf-8", newline="") as file:
             count = asyncio.run(_export(data_dir, what, form, began, file))
         note(f"{count} {what} in {out}")
+    except BrokenPipeError:
+        # Whoever read it has enough, as head has. Nothing is to be written at the exit, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         fail(f"cannot write {error.filename or out or 'the output'}: {error.strerror}")
     except StoreError as error:
@@ -52,15 +57,16 @@ def export(
 async def _export(
     data_dir: Path | None, what: What, form: Form, since: float | None, file: TextIO
 ) -> int:
-    from gateway.store.connections import FILE
+    from gateway.store.connections import database_url
     from gateway.store.engine import make_store
     from gateway.store.exporting import exported
 
     chosen = settings(data_dir=data_dir)
-    url = chosen.database_url
-    if url is None and not (chosen.data_dir / FILE).exists():
-        fail(f"there is no database in {chosen.data_dir}: name the data folder, or DATABASE_URL")
-    store = make_store(url.get_secret_value() if url else None, chosen.data_dir)
+    written = chosen.database_url
+    url = database_url(written.get_secret_value() if written else None, chosen.data_dir)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        fail(f"there is no database {url.database}: name the data folder, or DATABASE_URL")
+    store = make_store(url, chosen.data_dir)
     count = 0
     with Console(stderr=True).status(f"Exporting {what} ...") as status:
         try:

@@ -23,7 +23,7 @@ def turn_table(turns: Sequence[Mapping[str, Any]]) -> tuple[Row, list[Row]]:
     rows = [
         [
             str(turn["number"]),
-            f"{origin_ms(stages) / 1000:.1f}",
+            f"{round(origin_ms(stages) / 1000, 1) + 0.0:.1f}",
             *(_ms(offset.get(stage)) for stage in columns),
             _ms(turn["reply_ms"]),
             _ms(turn["own_ms"]),

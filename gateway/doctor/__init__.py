@@ -1,12 +1,19 @@
 """``callfarm doctor``: every setting with its source, and whether this installation can work.
 
-It calls nobody but ``PUBLIC_URL``, changes nothing, and can run beside a serving gateway.
+It asks nobody but ``PUBLIC_URL`` and the database, changes nothing, and can run beside a serving
+gateway.
 """
 
 from collections.abc import Callable, Iterable
 
-from gateway.doctor.accounts import check_api_token, check_providers, check_twilio
+from gateway.doctor.accounts import (
+    check_own_secrets,
+    check_placing,
+    check_providers,
+    check_twilio,
+)
 from gateway.doctor.certificate import check_tls
+from gateway.doctor.database import check_database
 from gateway.doctor.engines import check_engines, check_receptionist
 from gateway.doctor.files import check_agents, check_data_dir, check_env_file
 from gateway.doctor.finding import Finding, Report, SettingRow, Status, fail
@@ -33,13 +40,15 @@ CHECKS: tuple[Check, ...] = (
     check_descriptors,
     check_clock,
     check_data_dir,
+    check_database,
     check_agents,
     check_env_file,
     check_tls,
     check_public_url,
     check_port,
     check_twilio,
-    check_api_token,
+    check_placing,
+    check_own_secrets,
     check_providers,
     check_receptionist,
     check_engines,

@@ -36,12 +36,28 @@ def check_providers(settings: Settings) -> Iterator[Finding]:
     yield ok("providers", f"keys for {', '.join(keyed)}" if keyed else "no key")
 
 
-def check_api_token(settings: Settings) -> Iterator[Finding]:
-    """Look whether the API's token can be guessed."""
-    token = settings.api_token
-    if token is not None and len(token.get_secret_value()) < _SHORTEST_TOKEN:
-        fix = "unset it and one is made, or take 16 random characters or more"
-        yield warn("API_TOKEN", "short enough to be guessed", fix)
+def check_placing(settings: Settings) -> Iterator[Finding]:
+    """Tell whether calls can be placed."""
+    if settings.twilio_account_sid is None:
+        return
+    absent = [it for it in ("twilio_phone_number", "public_url") if getattr(settings, it) is None]
+    if absent:
+        names = " and ".join(map(variable, absent))
+        yield ok("outbound", f"no calls are placed without {names}")
+    else:
+        yield ok("outbound", f"calls are placed from {settings.twilio_phone_number}")
+
+
+def check_own_secrets(settings: Settings) -> Iterator[Finding]:
+    """Look whether our own secrets can be guessed."""
+    for field in ("api_token", "secret_key", "call_me_token"):
+        secret = getattr(settings, field)
+        written = secret.get_secret_value() if secret is not None else ""
+        keys = [key for key in written.split(",") if key.strip()]
+        if keys and min(map(len, keys)) < _SHORTEST_TOKEN:
+            made = "" if field == "call_me_token" else "unset it and one is made, or "
+            fix = f"{made}take 16 random characters or more"
+            yield warn(variable(field), "short enough to be guessed", fix)
 
 
 def _twilio_faults(sid: str, token: str) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from phone.events import Cleared, Ending
 from shared.turn_stages import Stage as Moment
 from tests.conformance.house import Can
 from tests.conformance.stage import Stage, side_by_side
+from tests.e2e.cascade import AGENT_MS
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -74,7 +75,12 @@ async def test_the_model_knows_its_instructions(stage: Stage) -> None:
 
 # Interruptions -------------------------------------------------------------------------------
 
-TALE = "yes, there is one by the window. It is quiet and well lit, too, as you see."
+TALE = (
+    "yes, there is one by the window. It is quiet and well lit, too, as you see. "
+    "Nobody else has asked for it yet, and it is large enough for all of you."
+)
+LATE_MS = 150.0
+"""How much is still heard until the carrier has cleared it, on a busy machine."""
 
 
 def _bare(text: str) -> list[str]:
@@ -114,7 +120,9 @@ def _is_what_was_heard(stage: Stage, words: list[str], heard: list[str], where: 
     why = f"{where}: {words}, heard: {heard}"
     assert words == _bare(TALE)[: len(words)], why
     if Can.BE_READ not in stage.house.cannot:
-        assert len(heard) - len(words) <= stage.house.forgets, why
+        forgotten = heard[len(words) :]
+        late = len("".join(forgotten)) * AGENT_MS <= LATE_MS
+        assert late or len(forgotten) <= stage.house.forgets, why
         assert len(words) - len(heard) <= stage.house.imagines, why
 
 

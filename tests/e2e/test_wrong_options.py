@@ -81,6 +81,14 @@ async def test_a_key_that_is_missing_is_no_bug_to_be_traced(tmp_path: Path) -> N
     )
 
 
+async def test_an_export_of_no_database_makes_none(tmp_path: Path) -> None:
+    file = tmp_path / "x.db"
+    code, output, errors = await _run(tmp_path, "export", "calls", DATABASE_URL=f"sqlite:///{file}")
+    assert (code, output) == (1, "")
+    assert errors.startswith(f"there is no database {file}: ")
+    assert not file.exists()
+
+
 async def test_an_export_that_cannot_be_written_names_the_file(tmp_path: Path) -> None:
     code, output, errors = await _run(tmp_path, "export", "calls", "-o", "no/such/file.csv")
     assert (code, output) == (1, "")

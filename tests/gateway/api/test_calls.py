@@ -11,6 +11,7 @@ from gateway.store.store import Upsert
 from shared import messages
 from tests.gateway.api.bureau import Bureau
 from tests.gateway.calls.actors import SID, incoming
+from tests.harness import eventually
 
 
 def kept(number: int, **values: Any) -> Upsert:
@@ -110,6 +111,21 @@ async def test_where_a_call_in_progress_stands_is_the_same_in_every_list(office:
     for query in ("", "?live=true"):
         (shown,) = (await office.told("GET", f"/api/calls{query}"))["calls"]
         assert shown["state"] == "gap"
+
+
+async def test_a_page_says_that_the_database_is_behind_and_what_memory_knows(
+    office: Bureau,
+) -> None:
+    call = begun(office)
+    assert await sids(office) == [SID]
+    await office.store.commit(text("ALTER TABLE calls RENAME TO gone"))
+    await office.store.commit(text("CREATE VIEW calls AS SELECT * FROM gone"))
+    call.end("done")
+    await eventually(lambda: office.store.statistics.writer.troubled)
+    page = await office.told("GET", "/api/calls")
+    assert page["partial"] is True
+    (shown,) = page["calls"]
+    assert (shown["live"], shown["state"], shown["reason"]) == (False, "ended", "done")
 
 
 @pytest.mark.parametrize(

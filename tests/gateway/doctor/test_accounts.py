@@ -1,6 +1,11 @@
 import pytest
 
-from gateway.doctor.accounts import check_api_token, check_providers, check_twilio
+from gateway.doctor.accounts import (
+    check_own_secrets,
+    check_placing,
+    check_providers,
+    check_twilio,
+)
 from gateway.doctor.finding import Status
 from shared.settings import Settings
 from tests.gateway.doctor.conftest import Seen
@@ -54,6 +59,21 @@ def test_provider_keys_are_named_not_shown() -> None:
     assert "sk-123" not in seen.text
 
 
+@pytest.mark.parametrize("field", ["api_token", "secret_key", "call_me_token"])
 @pytest.mark.parametrize(("token", "warned"), [("short", True), ("x" * 16, False)])
-def test_a_short_api_token_is_a_warning(token: str, warned: bool) -> None:
-    assert bool(list(check_api_token(Settings.model_validate({"api_token": token})))) is warned
+def test_a_short_secret_of_our_own_is_a_warning(field: str, token: str, warned: bool) -> None:
+    assert bool(list(check_own_secrets(Settings.model_validate({field: token})))) is warned
+
+
+def test_of_several_keys_the_shortest_counts() -> None:
+    keys = {"secret_key": "x" * 16 + ",short"}
+    assert "16 random" in Seen(check_own_secrets(Settings.model_validate(keys))).text
+
+
+def test_what_placing_calls_lacks_is_told_to_whoever_has_an_account() -> None:
+    assert not list(check_placing(Settings()))
+    account = {"twilio_account_sid": SID, "public_url": "https://x.example"}
+    lacking = Seen(check_placing(Settings.model_validate(account)))
+    assert (lacking.worst, "TWILIO_PHONE_NUMBER" in lacking.text) == (Status.OK, True)
+    whole = {**account, "twilio_phone_number": "+15551234567"}
+    assert "+15551234567" in Seen(check_placing(Settings.model_validate(whole))).text
