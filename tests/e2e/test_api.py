@@ -41,7 +41,12 @@ async def test_what_the_operator_wants_said_is_heard_and_stands_in_the_transcrip
     tmp_path: Path,
 ) -> None:
     async with running_gateway(tmp_path, AGENTS) as gateway, gateway.phone(QUICK).dial() as call:
+
+        async def greeted() -> bool:
+            return await said(gateway, call.sid) == ["Hello there"]
+
         await eventually(gateway.calls)
+        await eventually(greeted)
         answer = await order(gateway, call.sid, "say", text="Your taxi is here.")
         assert answer.status_code == 202
 

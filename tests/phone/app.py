@@ -181,7 +181,7 @@ async def serving(app: App, certificate: Path | None = None) -> AsyncIterator[Ap
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         starlette,
-        log_level="critical",
+        log_config=None,
         ws="websockets-sansio",
         lifespan="off",
         loop="none",

@@ -185,10 +185,10 @@ class Conversation:
         else:
             join_url = await self._calls.begin(self._opening, brief)
             is_told = self._settings.agent_id is None  # a stored agent has its own instructions
+        if is_told:
+            self._known, self._is_staged = brief, brief is not self._brief
         self._listener.known_as(self._calls.id)
         async with websocket(join_url, {}) as socket:
-            if is_told:
-                self._known, self._is_staged = brief, brief is not self._brief
             yield socket
 
     async def _serve(self, socket: ClientConnection) -> None:

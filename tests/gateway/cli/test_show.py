@@ -47,7 +47,7 @@ async def test_show_prints_turns_and_troubles_below_what_was_said(tmp_path: Path
         call.frame(messages.encode(command))
     app = OperatorApp(Starlette(routes=Api(calls, cast("Farm", farm), "", {}).routes()))
     server = uvicorn.Server(
-        uvicorn.Config(app, uds=str(socket_path(tmp_path)), log_level="error", lifespan="off")
+        uvicorn.Config(app, uds=str(socket_path(tmp_path)), log_config=None, lifespan="off")
     )
     serving = asyncio.create_task(server.serve())
     try:

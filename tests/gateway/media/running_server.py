@@ -254,7 +254,7 @@ def running_farm(
         http="httptools",
         loop="none",
         lifespan="off",
-        log_level="critical",
+        log_config=None,
         ssl_certfile=files[0],
         ssl_keyfile=files[1],
     )
