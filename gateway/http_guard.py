@@ -35,12 +35,20 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came, unless it is more than a head may be."""
-        if self._in_head:
-            self._seen += len(data)
-            if self._seen > self.head_bytes:
-                self._cut_off()
-                return
-        super().data_received(data)
+        if not self._in_head:
+            super().data_received(data)
+            return
+        # One read may hold the head and much of a body.
+        room = self.head_bytes - self._seen
+        first, rest = data[:room], data[room:]
+        self._seen += len(first)
+        super().data_received(first)
+        if not rest or self.transport.is_closing():
+            return
+        if self._seen:  # the head has not ended
+            self._cut_off()
+        elif self.transport.get_protocol() is self:  # and no WebSocket's yet
+            super().data_received(rest)
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a request's head."""

@@ -22,10 +22,14 @@ async def _hello(request: Request) -> Response:
     return PlainTextResponse("hello")
 
 
+async def _measure(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
 @asynccontextmanager
 async def _server(protocol: type[GuardedHttpProtocol]) -> AsyncIterator[int]:
     config = uvicorn.Config(
-        Starlette(routes=[Route("/", _hello)]),
+        Starlette(routes=[Route("/", _hello), Route("/", _measure, methods=["POST"])]),
         http=protocol,
         lifespan="off",
         log_config=None,
@@ -82,4 +86,36 @@ async def test_requests_one_after_the_other_each_have_their_time() -> None:
             assert b"200 OK" in head
             assert await reader.readexactly(5) == b"hello"
             await asyncio.sleep(0.1)
+        writer.close()
+
+
+async def test_a_body_that_arrives_with_its_head_may_be_longer_than_a_head() -> None:
+    body = b"x" * (3 * HEAD_BYTES)
+    async with _server(GuardedHttpProtocol) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(6) == str(len(body)).encode()
+        writer.close()
+
+
+async def test_a_long_body_that_nobody_reads_leaves_the_connection_whole() -> None:
+    async with _server(GuardedHttpProtocol) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: {40 * HEAD_BYTES}\r\n\r\n"
+        writer.write(head.encode() + b"x" * (40 * HEAD_BYTES))
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(5) == b"hello"
+        writer.write(REQUEST)
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+
+async def test_what_is_no_http_is_refused_once_however_long() -> None:
+    async with _server(GuardedHttpProtocol) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\0" * (3 * HEAD_BYTES))
+        assert (await _rest(reader)).count(b"400 Bad Request") <= 1
         writer.close()
