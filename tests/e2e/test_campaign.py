@@ -136,6 +136,8 @@ class _Terminal:
             stderr=slave,
             cwd=ROOT,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "200"},
+            # What runs in a shell's background would hand on that interrupts are ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(slave)
         asyncio.get_running_loop().add_reader(self._master, self._take)
