@@ -17,6 +17,7 @@ from phone.events import StreamStarted, VerbBegun, WebhookAnswered
 from tests.e2e.cascade import FALLBACK, KEYS, MANAGER, PARTS, Caller, answers
 from tests.fakes.cartesia import CartesiaFake
 from tests.fakes.deepgram import DeepgramFake
+from tests.fakes.n8n import N8nFake
 from tests.fakes.openai import OpenAIFake
 from tests.fakes.openai_chat import Wants
 from tests.fakes.speech import speech
@@ -28,6 +29,7 @@ from tests.harness import RunningGateway, eventually, running_gateway
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY = "uv-key-not-to-be-told"
+HOOK = "uv-webhook-secret-not-to-be-told"
 APOLOGY = "Sorry, there was an error connecting your call."
 
 DESK = (
@@ -142,6 +144,7 @@ class Stage:
     gateway: RunningGateway
     ultravox: UltravoxFake
     openai: OpenAIFake
+    variables: Mapping[str, str]
     settings: PhoneSettings = field(default_factory=lambda: PhoneSettings(verb_speed=20))
 
     @asynccontextmanager
@@ -187,7 +190,7 @@ async def staged(
             **(environment or {}),
         }
         async with running_gateway(folder, AGENTS, variables) as gateway:
-            yield Stage(gateway, ultravox, openai)
+            yield Stage(gateway, ultravox, openai, variables)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -325,6 +328,68 @@ async def test_a_process_without_tools_leaves_and_the_call_goes_on(stage: Stage)
     assert (await caller.over())["reason"] == "completed"
 
 
+async def test_what_was_said_in_a_call_without_a_process_is_fetched_and_told_with_its_end(
+    tmp_path: Path,
+) -> None:
+    async with N8nFake() as n8n, staged(tmp_path, {"EVENTS_URL": f"{n8n.url}/webhook/calls"}) as it:
+        it.ultravox.script.replies = {"hello": "Hello yourself."}
+        async with it.caller(BARE) as caller:
+            await caller.hears("Bare here.")
+            await caller.asks("hello", "Hello yourself.")
+            await it.ultravox.until(lambda: len(it.last.messages) == 3)
+        await eventually(lambda: n8n.bodies("call.ended"), 20)
+        said = [("agent", "Bare here."), ("caller", "hello"), ("agent", "Hello yourself.")]
+        told = n8n.bodies("call.ended")[0]
+        assert [(line["role"], line["text"]) for line in told["data"]["transcript"]] == said
+        assert told["call"]["conversation_id"] == it.last.id
+        answer = await it.gateway.api("GET", f"/api/calls/{caller.sid}/transcript")
+        assert [(line["role"], line["text"]) for line in answer.json()["lines"]] == said
+        assert KEY not in it.gateway.log_text()
+
+
+async def test_ultravox_tells_of_the_end_of_a_call_signed(tmp_path: Path) -> None:
+    secrets = {"ULTRAVOX_WEBHOOK_SECRET": f"another,{HOOK}"}
+    async with staged(tmp_path, secrets) as it:
+        it.ultravox.hooks.account.append((f"{it.gateway.url}/ultravox/events", HOOK))
+        async with it.caller(BARE) as caller:
+            await caller.hears("Bare here.")
+            await it.ultravox.until(lambda: len(it.last.messages) == 1)
+        await eventually(lambda: len(it.ultravox.hooks.answers) == 3)
+
+        async def lines() -> Any:
+            return (await caller.view())["lines"]
+
+        assert [line["text"] for line in await eventually(lines)] == ["Bare here."]
+        assert set(it.ultravox.hooks.answers) == {200}
+        it.ultravox.hooks.account[0] = (f"{it.gateway.url}/ultravox/events", "wrong")
+        async with it.caller(BARE) as caller:
+            await caller.hears("Bare here.")
+            await it.ultravox.until(lambda: len(it.last.messages) == 1)
+        await eventually(lambda: len(it.ultravox.hooks.answers) == 6)
+        assert set(it.ultravox.hooks.answers[3:]) == {403}
+        assert HOOK not in it.gateway.log_text()
+
+
+async def test_what_was_said_while_no_gateway_was_there_is_looked_up_by_the_next(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path) as it:
+        async with it.caller(BARE) as caller:
+            await caller.hears("Bare here.")
+            it.gateway.signal(signal.SIGKILL)
+            await it.gateway.ended()
+            await it.ultravox.until(lambda: len(it.last.messages) == 1)
+        await it.ultravox.until(lambda: it.last.ended is not None)
+        async with running_gateway(tmp_path, AGENTS, it.variables) as gateway:
+
+            async def lines() -> Any:
+                return (await gateway.call_view(caller.sid)).get("lines")
+
+            assert [line["text"] for line in await eventually(lines)] == ["Bare here."]
+            view = await gateway.call_view(caller.sid)
+            assert (view["outcome"], view["conversation_id"]) == ("lost", it.last.id)
+
+
 async def test_a_service_that_hangs_up_ends_the_call(stage: Stage) -> None:
     stage.ultravox.script.replies = {"goodbye": ["Bye.", Wants("hangUp")]}
     async with stage.caller(BARE) as caller:
@@ -425,7 +490,13 @@ async def test_a_process_that_dies_in_a_tool_leaves_the_caller_with_the_service(
         await caller.hears("Good evening.")
         await caller.asks("break it", "That did not work.")
         await caller.asks("are you there", "I am.")
+        await stage.ultravox.until(lambda: stage.last.messages[-1]["text"] == "I am.")
     assert (await caller.over())["reason"] == "completed"
+
+    async def lines() -> Any:
+        return await caller.lines()
+
+    assert (await eventually(lines))[-2:] == [("caller", "are you there"), ("agent", "I am.")]
 
 
 # Somebody else takes the call ------------------------------------------------------------------
@@ -478,6 +549,16 @@ async def test_an_operator_without_rest_hangs_up_by_the_service(stage: Stage) ->
     assert [it.verb for it in report.of(VerbBegun)] == ["Connect", "Redirect"]
     assert stage.last.end_reason == "agent_hangup"
     assert (await caller.over())["reason"] == "the operator hung up"
+
+
+async def test_a_companys_voices_are_those_that_its_key_shows(stage: Stage) -> None:
+    company = {"name": "Acme", "speech_key": KEY}
+    made = (await stage.gateway.api("POST", "/api/companies", company)).json()["id"]
+    wanted = {"companyId": made, "filters": {"language": "de"}, "limit": 1}
+    answer = await stage.gateway.api("POST", "/ultravox-voices", wanted)
+    assert answer.status_code == 200, answer.text
+    assert [it["name"] for it in answer.json()["results"]] == ["Greta"]
+    assert answer.json()["total"] == 2
 
 
 async def test_the_stopping_gateway_waits_for_the_call(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ class Account:
     """What one account owns. ``watchers`` are told of every call that a request changed.
 
     ``verified`` are the only numbers that a trial account may call; ``None``: no trial.
-    ``blocked`` numbers are refused with the code beside them.
+    ``blocked`` numbers are refused with the code beside them. ``ahead_s`` is by how much Twilio's
+    clock is ahead of everybody's.
     """
 
     sid: str
@@ -110,6 +111,7 @@ class Account:
     transcriptions: dict[str, Transcription] = field(default_factory=dict)
     numbers: dict[str, Number] = field(default_factory=dict)
     watchers: list[Callable[[Call], None]] = field(default_factory=list)
+    ahead_s: float = 0.0
 
     def add_call(self, sid: str | None = None, status: str = "in-progress") -> Call:
         """Let a call exist, as if a phone had placed it."""

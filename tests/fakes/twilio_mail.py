@@ -84,6 +84,7 @@ class Mail:
 
     async def document(self, url: str) -> None:
         """Fetch a document and do nothing with it."""
+        self.note(self.call.asked("Method") or "POST", url.partition("#")[0])
         await self._send(
             url, self.call.asked("Method") or "POST", self.identity.standard("in-progress")
         )
@@ -105,12 +106,12 @@ class Mail:
     ) -> None:
         if before is not None:
             await asyncio.wait([before])
+        self.note(method, url.partition("#")[0])  # as it is sent, however long it takes
         if self.faults.late_s:
             await asyncio.sleep(self.faults.late_s)
         await self._send(url, method, fields)
 
     async def _send(self, url: str, method: str, fields: Mapping[str, str]) -> None:
-        self.note(method, url.partition("#")[0])
         try:
             async with self.room:
                 await self.webhooks.send(url, method, fields)

@@ -12,6 +12,7 @@ the calls that are created ring somebody: see `tests.fakes.twilio_exchange`.
 import asyncio
 import base64
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from tests.fakes.twilio_api import Reply, handle
 from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_exchange import Exchange
 from tests.fakes.twilio_form import Form
+from tests.fakes.twilio_shown import dated
 
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 AUTH_TOKEN = "12345"
@@ -146,11 +148,14 @@ class TwilioRestServer:
         self.arrived.set()
         self._at_once += 1
         try:
-            return await self._reply(request, asked, prefix)
+            answer = await self._reply(request, asked, prefix)
         except Refusal as refusal:
-            return _refused(refusal)
+            answer = _refused(refusal)
         finally:
             self._at_once -= 1
+        date = dated(self.account, time.time()) or ""
+        answer.headers["Date"] = date.replace("+0000", "GMT")
+        return answer
 
     async def _reply(
         self, request: web.Request, asked: ApiRequest, prefix: str

@@ -16,17 +16,20 @@ def shown_call(account: Account, call: Call) -> dict[str, object]:
         "from": call.from_,
         "direction": call.direction,
         "status": call.status,
-        "date_created": _date(call.created),
-        "start_time": _date(call.started),
-        "end_time": _date(call.ended),
+        "date_created": dated(account, call.created),
+        "start_time": dated(account, call.started),
+        "end_time": dated(account, call.ended),
         "duration": None if call.seconds is None else str(call.seconds),
         "answered_by": call.answered_by,
     }
     return _resource(account, "Calls", call.sid) | shown
 
 
-def _date(at: float | None) -> str | None:
-    return None if at is None else format_datetime(datetime.fromtimestamp(at, UTC))
+def dated(account: Account, at: float | None) -> str | None:
+    """Return a time of ours (Unix seconds) as Twilio's clock has it (RFC 2822)."""
+    if at is None:
+        return None
+    return format_datetime(datetime.fromtimestamp(at + account.ahead_s, UTC))
 
 
 def shown_recording(account: Account, it: Recording) -> dict[str, object]:

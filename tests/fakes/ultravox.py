@@ -25,6 +25,7 @@ from tests.fakes.ultravox_faults import Manners, Refusal
 from tests.fakes.ultravox_hooks import Hooks
 from tests.fakes.ultravox_lines import PcmLine, TwilioLine
 from tests.fakes.ultravox_talk import Talk
+from tests.fakes.ultravox_voices import VOICES, voices_page
 from tests.fakes.voice_model import Script
 
 KEY = "uv_test"
@@ -38,8 +39,9 @@ class UltravoxFake:
     """An account's server on a port of its own, an async context manager. Times in seconds.
 
     ``sessions`` holds the calls, oldest first; ``requests`` what was asked, as method and path.
-    What stands in ``next_creations`` and ``next_joins`` befalls those, one each, ``answer_s``
-    passes before each answer. ``agents`` are the stored ones, ``corpora`` their passages.
+    What stands in ``next_creations`` and ``next_joins`` befalls those, one each, and what stands in
+    ``next_reads`` what is asked of calls; ``answer_s`` passes before each answer. ``agents`` are
+    the stored ones, ``corpora`` their passages.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class UltravoxFake:
         self.requests: list[str] = []
         self.next_creations: deque[Refusal | None] = deque()
         self.next_joins: deque[Refusal | None] = deque()
+        self.next_reads: deque[Refusal | None] = deque()
+        self.voices = [dict(it) for it in VOICES]
         self.agents: dict[str, dict[str, Any]] = {}
         self.corpora: dict[str, list[dict[str, Any]]] = {}
         self.hooks = Hooks()
@@ -97,6 +101,7 @@ class UltravoxFake:
         app.router.add_get("/api/calls/{call}/stages", self._stages)
         app.router.add_post("/api/calls/{call}/send_data_message", self._inject)
         app.router.add_post("/api/corpora/{corpus}/query", self._query)
+        app.router.add_get("/api/voices", self._voices)
         app.router.add_get("/join/{token}", self._join)
         self._http = ClientSession()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
@@ -129,6 +134,9 @@ class UltravoxFake:
             await asyncio.sleep(self.answer_s)
         if request.headers.get("X-API-Key") != self.key:
             return _refused(Refusal(401, body='{"detail": "Authentication failed."}'))
+        reads = request.method == "GET" and request.path.startswith("/api/calls/")
+        if reads and self.next_reads and (refusal := self.next_reads.popleft()) is not None:
+            return _refused(refusal)
         try:
             answer: web.StreamResponse = await handler(request)
         except BadBodyError as bad:
@@ -231,6 +239,9 @@ class UltravoxFake:
         if found is None:
             return _refused(Refusal(404))
         return web.json_response(found[: body.get("maxResults", 5)])
+
+    async def _voices(self, request: web.Request) -> web.StreamResponse:
+        return await voices_page(request, self.voices)
 
     # A call ------------------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ class Hooks:
 
     def __init__(self) -> None:
         self.account: list[tuple[str, str | None]] = []
+        self.answers: list[int] = []
+        """The statuses that came back, in their order."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def announce(
@@ -32,7 +34,8 @@ class Hooks:
             hooks.append((callback["url"], next(iter(callback.get("secrets", ())), None)))
         payload = json.dumps({"event": event, "call": shown}).encode() if hooks else b""
         for url, secret in hooks:
-            task = asyncio.get_running_loop().create_task(_post(http, url, secret, payload))
+            telling = self._post(http, url, secret, payload)
+            task = asyncio.get_running_loop().create_task(telling)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -42,14 +45,25 @@ class Hooks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _post(
+        self, http: ClientSession, url: str, secret: str | None, payload: bytes
+    ) -> None:
+        headers = {"Content-Type": "application/json"}
+        if secret is not None:
+            headers |= signed(payload, secret)
+        with contextlib.suppress(ClientError, TimeoutError):
+            async with http.post(url, data=payload, headers=headers) as answer:
+                self.answers.append(answer.status)
 
-async def _post(http: ClientSession, url: str, secret: str | None, payload: bytes) -> None:
-    headers = {"Content-Type": "application/json"}
-    if secret is not None:
-        stamp = datetime.now(UTC).isoformat()
-        signature = hmac.new(secret.encode(), payload + stamp.encode(), hashlib.sha256)
-        headers["X-Ultravox-Webhook-Timestamp"] = stamp
-        headers["X-Ultravox-Webhook-Signature"] = signature.hexdigest()
-    with contextlib.suppress(ClientError, TimeoutError):
-        async with http.post(url, data=payload, headers=headers):
-            pass
+
+def signed(payload: bytes, *secrets: str, stamp: str | None = None) -> dict[str, str]:
+    """Return the headers of a webhook: a signature for each secret, as while one is exchanged."""
+    stamp = stamp or datetime.now(UTC).isoformat()
+    signatures = [
+        hmac.new(secret.encode(), payload + stamp.encode(), hashlib.sha256).hexdigest()
+        for secret in secrets
+    ]
+    return {
+        "X-Ultravox-Webhook-Timestamp": stamp,
+        "X-Ultravox-Webhook-Signature": ",".join(signatures),
+    }
