@@ -6,6 +6,7 @@ Everything that keeps or asks for records is made of what is here.
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 from gateway.store.companies import Companies
 from gateway.store.engine import make_store
@@ -17,6 +18,7 @@ from gateway.store.store import StoreError
 from shared.settings import Settings
 
 _RETRY_SECONDS = 2.0
+_COMPANIES_SECONDS = 3.0
 
 
 class Archive:
@@ -36,6 +38,8 @@ class Archive:
         self.records = StoreRecords(self.store, self.companies.company_of)
         self.data_dir = settings.data_dir
         self._days, self._began = settings.retention_days, time.time()
+        self.needed: Callable[[], Collection[str]] = tuple
+        """Returns the calls that are not to be pruned: live, or still being recorded."""
 
     async def open(self) -> None:
         """Begin to write. A database that is away is waited for beside the calls.
@@ -43,13 +47,18 @@ class Archive:
         Raises `StoreError` for one that can never be used.
         """
         await self.store.open(need=False)
+        if self.store.ready:
+            # Before the first webhook: those of companies are refused until their tokens are known.
+            with suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(_COMPANIES_SECONDS):
+                    await self.companies.load()
 
     async def keep(self, live: Callable[[], Collection[str]]) -> None:
         """Look after the records until cancelled. ``live`` are the calls in progress."""
         await self.companies.load_when_possible()
         await self._end_lost(live)
         if self._days is not None:
-            await prune_daily(self.store, self._days, self.data_dir)
+            await prune_daily(self.store, self._days, self.data_dir, self.needed)
 
     async def _end_lost(self, live: Callable[[], Collection[str]]) -> None:
         """End the calls of an earlier life, once all that life has told is in the database."""

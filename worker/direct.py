@@ -57,9 +57,29 @@ def notes(agents: Iterable[type[Agent]]) -> list[str]:
             if unheard:
                 names = ", ".join(unheard)
                 found.append(f"{agent.__name__}: {names} never run while its speech is direct")
-            if agent.recording is not None:
-                found.append(f"{agent.__name__}: nothing is recorded while its speech is direct")
+            if agent.recording is not None and agent.recording.own:
+                only = "the carrier's recording is the only one"
+                found.append(f"{agent.__name__}: {only} while its speech is direct")
     return found
+
+
+def fault(agent: type[Agent]) -> str:
+    """Say what of an agent cannot be had by a caller who is joined to a service; empty if all."""
+    wanted = agent.recording
+    if direct_model(agent) is None or wanted is None or not wanted.own or wanted.carrier:
+        return ""
+    return (
+        f"{agent.__name__}.recording wants our own recording, and the audio of a direct call does "
+        "not come here: set carrier=True, or own=False, or mode='relay'"
+    )
+
+
+def spoken_before(agent: Agent) -> str:
+    """Return what the carrier says before it joins a caller, so that the call can be recorded."""
+    wanted = agent.recording
+    if wanted is None or not (wanted.carrier or wanted.transcription):
+        return ""
+    return wanted.consent
 
 
 def _has(agent: type[Agent], hook: str) -> bool:

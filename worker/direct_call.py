@@ -11,17 +11,19 @@ What a stream brings (`Agent.on_start`, `on_audio`, `on_dtmf`, turns) does not h
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared import messages
 from worker.agent import Agent
 from worker.conversation import Conversation
-from worker.direct import models_of, stays
+from worker.direct import models_of, spoken_before, stays
 from worker.errors import ProviderError, RequestError
 from worker.first_message import ring
 from worker.handover import successor
 from worker.llm import Call, Item, Returned, Said
 from worker.session import Session
+from worker.speech import Opening
 from worker.tools import Ran
 from worker.tools.outcome import Done
 from worker.voip import VoIP
@@ -62,6 +64,7 @@ class DirectConversation(Conversation):
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         super().__init__(agent, call, clock, spawn)
+        call.is_direct = True
         self._came_to: dict[str, Ran] = {}
         self.office.returned = self._returned
 
@@ -85,14 +88,27 @@ class DirectConversation(Conversation):
             if not self._others:
                 raise
             self.trouble(error.provider, error.sentence, self._others)
-            self.is_relayed = True
+            self.is_relayed, self.call.is_direct = True, False
             self.give_back()
             raise RelayError from error
         needed = stays(type(self.agent))
         self.call.tell(messages.KnownAs(line.call_id))
-        self.call.tell(messages.Join(url, ultravox_direct.STREAM_NAME, needed))
+        words = spoken_before(self.agent)
+        language = self.model.language_hint or ""
+        name = ultravox_direct.STREAM_NAME
+        self.call.tell(messages.Join(url, name, needed, words, language if words else ""))
+        await self.manners.told()
         if not needed:
             self.leave()
+
+    def opening(self) -> Opening:
+        """Return what the service begins with; what the carrier has to say before is not in it."""
+        interruptible = self.agent.greeting_interruptible
+        return replace(
+            super().opening(),
+            greeting=self.office.greeting(),
+            greeting_interruptible=interruptible,
+        )
 
     @property
     def _others(self) -> str:
@@ -137,6 +153,7 @@ class DirectConversation(Conversation):
         self.agent.attach(self.call, self)
         self.office.took_over()
         self._has_moved = True
+        self.manners.taken_over()
         self.call.log("handed over", agent=agent.__name__)
         await self.agent.on_taken_over()
 

@@ -34,6 +34,7 @@ class Speaking(Protocol):
     office: Office
     transcript: Transcript
     duplex: Duplex
+    is_open: bool
 
     @property
     def history(self) -> History:
@@ -80,6 +81,23 @@ class Manners:
             self._spawn(self._consent.record())
         if self.greeting is not None:
             self._spawn(_heard(self.greeting))
+
+    def taken_over(self) -> None:
+        """Another agent has the call: what it wants recorded is, from now on."""
+        it, consent = self._it, self._consent
+        if (it.is_open or it.call.is_direct) and it.agent.recording is not None:
+            consent.announce()
+            self._spawn(consent.listen())
+            self._spawn(consent.record(greets=False))
+        elif not it.is_open and not it.call.is_direct:
+            if it.agent.recording is not None:
+                self._spawn(consent.get_ready())
+            if it.can_speak and not it.duplex.active:
+                consent.prepare()
+
+    async def told(self) -> None:
+        """The carrier tells the caller what is recorded (`Consent.told`)."""
+        await self._consent.told()
 
     def remind(self, due: Ask | Leave | Warn | TimeUp) -> None:
         """Silence has lasted, or time has run out."""

@@ -4,7 +4,8 @@
                                      └──not heard────────> nothing is recorded
 
 The phrase cannot be interrupted. A speech-to-speech model says it as the beginning of its
-greeting, and recording begins when that was heard. Recording itself is the gateway's.
+greeting, and recording begins when that was heard; where the carrier joins the caller straight to a
+service, the carrier says it before. Recording itself is the gateway's.
 """
 
 import asyncio
@@ -83,12 +84,25 @@ def said_first(agent: "Agent", greeting: str) -> tuple[str, bool]:
     return f"{consent} {greeting}".strip(), False
 
 
+_UNTOLD = "nobody has told the caller; an agent needs a voice, or consent=''"
+_UNTOLD_DIRECT = "nobody has told the caller; the agent that answers must have the phrase"
+
+
 class Consent:
-    """Says on one call that it is recorded, and then has it recorded."""
+    """Says on one call that it is recorded, and then has it recorded.
+
+    The agent of the moment decides, from when it has the call. What another one has begun goes on;
+    the caller is told nothing twice.
+    """
 
     def __init__(self, it: Recorded) -> None:
         self._it = it
         self._utterance: Utterance | None = None
+        self._words = ""
+        """What it says."""
+        self._told: set[str] = set()
+        """Phrases that were heard to their end."""
+        self._turn = asyncio.Lock()
 
     async def get_ready(self) -> None:
         """Have the recording begin with the stream; or have the gateway listen from there on.
@@ -96,33 +110,86 @@ class Consent:
         What is sent before the phrase was heard may be heard after it.
         """
         wanted = self._it.agent.recording
-        if wanted is not None and wanted.own:
+        if wanted is not None and wanted.own and not self._it.call.is_direct:
             await self._begin(lambda: self._it.call.record(on=not wanted.consent))
 
     def prepare(self) -> None:
         """Have the phrase made, before anything else that is to be heard."""
-        it, wanted = self._it, self._it.agent.recording
-        if wanted is None or not wanted.consent or self._utterance is not None:
+        words = self._wanted_words
+        if words == self._words:
             return
+        if self._utterance is not None:
+            self._it.speaker.drop(self._utterance)
+            self._utterance, self._words = None, ""
+        if words:
+            self._say(words)
+
+    @property
+    def _wanted_words(self) -> str:
+        wanted = self._it.agent.recording
+        return wanted.consent if wanted is not None else ""
+
+    def _say(self, words: str) -> None:
+        it, self._words = self._it, words
         self._utterance = it.speaker.begin(interruptible=False)
-        it.transcript.follow(it.history.agent(wanted.consent), self._utterance)
-        self._utterance.feed(wanted.consent)
+        it.transcript.follow(it.history.agent(words), self._utterance)
+        self._utterance.feed(words)
         self._utterance.finish()
 
-    async def record(self) -> None:
-        """Begin what is wanted once it may be. Raises `ProviderError` when the voice fails."""
-        it, wanted = self._it, self._it.agent.recording
-        if wanted is None:
+    # Another agent ---------------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Another agent has the call: its phrase is the next that is said, if it is a new one."""
+        words, it = self._wanted_words, self._it
+        is_being_said = self._utterance is not None and not self._utterance.ended.done()
+        if not words or words in self._told or (is_being_said and words == self._words):
             return
-        if wanted.consent and not await self._was_heard(wanted.consent):
-            if not it.call.over:
-                why = "nobody has told the caller; an agent needs a voice, or consent=''"
-                it.call.log("the call is not recorded", "error", why=why)
-            return
+        self._utterance, self._words = None, ""
+        if it.can_speak and not it.duplex.active:
+            self._say(words)
+
+    async def listen(self) -> None:
+        """Have the gateway listen while another agent's phrase is said, unless it records."""
+        words = self._wanted_words
+        if words and words not in self._told and "own" not in self._it.call.recorded:
+            await self.get_ready()
+
+    async def record(self, *, greets: bool = True) -> None:
+        """Begin what is wanted once it may be; ``greets``: with what is said first on the call.
+
+        Raises `ProviderError` when the voice fails.
+        """
+        async with self._turn:
+            it, wanted = self._it, self._it.agent.recording
+            if wanted is None:
+                return
+            words = wanted.consent
+            if words and words not in self._told:
+                if not await self._was_heard(words, greets):
+                    if not it.call.over:
+                        why = _UNTOLD_DIRECT if it.call.is_direct else _UNTOLD
+                        it.call.log("the call is not recorded", "error", why=why)
+                    return
+                self._told.add(words)
+            await self._begin_all(wanted, own=bool(words) or not greets)
+
+    async def told(self) -> None:
+        """The carrier tells the caller, who is then joined to a service: it records after that.
+
+        Nothing more can be said so that one knows that it was heard: a phrase that another agent
+        has, later, keeps what it wants from being begun.
+        """
+        wanted = self._it.agent.recording
+        if wanted is not None:
+            self._told.add(wanted.consent)
+            await self._begin_all(wanted, own=False)
+
+    async def _begin_all(self, wanted: Recording, own: bool) -> None:
+        call, going = self._it.call, self._it.call.recorded
         asked: list[tuple[bool, Callable[[], Awaitable[None]]]] = [
-            (wanted.own and bool(wanted.consent), it.call.record),
-            (wanted.carrier, it.call.start_recording),
-            (wanted.transcription, it.call.start_transcription),
+            (wanted.own and own and not call.is_direct, call.record),
+            (wanted.carrier and "carrier" not in going, call.start_recording),
+            (wanted.transcription and "transcription" not in going, call.start_transcription),
         ]
         await asyncio.gather(*(self._begin(begin) for is_wanted, begin in asked if is_wanted))
 
@@ -135,11 +202,13 @@ class Consent:
         except RequestError as error:
             self._it.call.log("not recorded as wanted", "error", why=str(error))
 
-    async def _was_heard(self, consent: str) -> bool:
+    async def _was_heard(self, consent: str, greets: bool) -> bool:
         it = self._it
         if self._utterance is not None:
             return not (await self._utterance.heard()).interrupted
-        greeting = await self._greeting() if it.duplex.active else None
+        if it.call.is_direct:
+            return False
+        greeting = await self._greeting() if greets and it.duplex.active else None
         if greeting is not None and not (await greeting.heard()).interrupted:
             return True
         if it.call.over or not it.can_speak:

@@ -6,7 +6,7 @@ of the stream, so it is the one place that knows what the caller has heard.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -16,10 +16,13 @@ from shared.playback import PlaybackClock
 from worker.call_info import CallInfo
 from worker.errors import RequestError
 from worker.first_message import FirstMessage
-from worker.requests import Requests
+from worker.requests import JOINED_SECONDS, REQUEST_SECONDS, Requests
 
 PLAY_BYTES = SAMPLE_RATE
 """Longer audio goes out in pieces of this size (1 s), each a message of the carrier's."""
+
+Kept = Literal["own", "carrier", "transcription"]
+"""Our own recording, the carrier's, and the carrier's transcription."""
 
 WARM_SECONDS = 400.0
 """How long a warm transfer may take: the longest ring, all questions, and the way back."""
@@ -68,6 +71,11 @@ class VoIP:
         """The call was hung up or transferred: the line is about to go, nothing more is heard."""
         self.first_message = FirstMessage(info.first_message_s)
         """What the operator's own service would have the agent say first."""
+        self.is_direct = False
+        """The caller is joined straight to a service, or is going to be: no audio comes here."""
+        self.recorded: set[Kept] = set()
+        """What of the call is being kept, paused or not, as it was asked for."""
+        self._is_listened_to = False
         self._line, self._now = line, clock
         self._network_ms = network_ms
         self._playback = PlaybackClock(network_ms)
@@ -187,17 +195,23 @@ class VoIP:
     async def record(self, on: bool = True) -> None:
         """Record the call ourselves from now on, or pause (card numbers, say) with ``on`` false.
 
-        What is said in a pause is silence in the recording. Raises `RequestError`.
+        What is said in a pause is silence in the recording, and so is speech that was sent before
+        the first of these. Raises `RequestError`.
         """
-        await self._requests.ask(messages.Record, on)
+        ahead_ms, self._is_listened_to = 0.0 if self._is_listened_to else self.speaking_ms, True
+        await self._requests.ask(messages.Record, on, ahead_ms)
+        if on:
+            self.recorded.add("own")
 
     async def start_recording(self) -> None:
         """Start the carrier's recording, a channel a side. Raises `RequestError`."""
-        await self._requests.ask(messages.StartRecording)
+        await self._ask_carrier(messages.StartRecording)
+        self.recorded.add("carrier")
 
     async def stop_recording(self) -> None:
         """Stop the carrier's recording when one runs. Raises `RequestError`."""
         await self._requests.ask(messages.StopRecording)
+        self.recorded.discard("carrier")
 
     async def delete_recording(self) -> None:
         """Delete the last recording at the carrier. Raises `RequestError`."""
@@ -205,11 +219,17 @@ class VoIP:
 
     async def start_transcription(self) -> None:
         """Start the carrier's own transcription of both sides. Raises `RequestError`."""
-        await self._requests.ask(messages.StartTranscription)
+        await self._ask_carrier(messages.StartTranscription)
+        self.recorded.add("transcription")
 
     async def stop_transcription(self) -> None:
         """Stop the carrier's transcription. Raises `RequestError`."""
         await self._requests.ask(messages.StopTranscription)
+        self.recorded.discard("transcription")
+
+    async def _ask_carrier(self, kind: type[messages.Request]) -> None:
+        limit = JOINED_SECONDS if self.is_direct else REQUEST_SECONDS
+        await self._requests.ask(kind, limit_s=limit)
 
     async def emit(self, event: str, data: Mapping[str, Any] | None = None) -> None:
         """Tell the operator's webhooks of an ``event`` (one word) with JSON-like ``data``.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from sqlalchemy import RowMapping, and_, or_, select
+from sqlalchemy import RowMapping, and_, or_, select, update
 
 from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.carriers.recordings import CarrierArchive
@@ -162,8 +162,16 @@ class CarrierRecordings:
             size = await archive.fetch_recording(
                 sid, self._data_dir / path, self._limits.most_bytes
             )
-            self._change(sid, path=path, size=size)
+            await self._keep(sid, path, size)
+
+    async def _keep(self, sid: str, path: str, size: int) -> None:
+        """Note where the file is; one that nobody wants any more goes again."""
+        noted = update(recordings).where(recordings.c.id == sid, recordings.c.status != "deleted")
+        if await self._store.commit(noted.values(path=path, size=size)):
             log.info("the carrier's recording is fetched", recording=sid, bytes=size)
+        else:
+            await asyncio.to_thread((self._data_dir / path).unlink, missing_ok=True)
+        self._later.pop(sid, None)
 
     def _give_up(self, row: RowMapping, later: _Later, why: str) -> None:
         """It is asked for again, for so long; then nobody knows what has become of it."""

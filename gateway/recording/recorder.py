@@ -93,16 +93,17 @@ class Recorder:
 
     # What the call says ------------------------------------------------------------------------
 
-    def record(self, on: bool = True) -> Coroutine[Any, Any, None]:
+    def record(self, on: bool = True, ahead_ms: float = 0.0) -> Coroutine[Any, Any, None]:
         """Begin, or go on after a pause; or pause, which is to listen.
 
-        Everything that comes from now on is heard, although the file may have to be awaited:
-        what is returned raises `RecordingError`.
+        ``ahead_ms`` is what the carrier still has to play of what came before. Everything that
+        comes from now on is heard, although the file may have to be awaited: what is returned
+        raises `RecordingError`.
         """
         if self.over:
             return _refused(RecordingError("the call is over"))
         try:
-            tape, now = self.tape or self._listen(), self.clock()
+            tape, now = self.tape or self._listen(ahead_ms), self.clock()
         except RecordingError as error:
             return _refused(error)
         if not on or self._begun:
@@ -112,7 +113,7 @@ class Recorder:
         self._begun = True
         return self._begin()
 
-    def _listen(self) -> Tape:
+    def _listen(self, ahead_ms: float) -> Tape:
         if self.reel is not None:
             raise RecordingError("the file of the recording that ended is not closed yet")
         self._workshop.listen(self)
@@ -120,6 +121,7 @@ class Recorder:
         if self._stream is None:
             tape.closed(self.clock())
         else:
+            tape.queued(self.clock(), ahead_ms)
             self._stream.record(self)
         return tape
 

@@ -93,6 +93,11 @@ class Studio:
         """Whether a call is being recorded."""
         return sid in self._written_at
 
+    def unfinished(self) -> set[str]:
+        """Return the calls whose recording is not whole, or not known of in the database yet."""
+        beginning = (sid for sid, it in self._running.items() if it.is_beginning)
+        return {*self._written_at, *self._untold, *beginning}
+
     def path(self, recorded: str) -> Path:
         """Return where the file with this path of a record lies."""
         return self._data_dir / recorded
@@ -190,8 +195,8 @@ class Studio:
                 part.error = error
                 with suppress(OSError):
                     part.reel.abandon()
-                with suppress(OSError):
-                    files.mend_one(self._data_dir, part.reel.sid)
+                with suppress(OSError):  # a part of a piece may have been written
+                    part.reel.frames = files.mend_one(self._data_dir, part.reel.sid).frames
 
     def _written(self, part: _Part) -> None:
         recorder = part.recorder
@@ -212,14 +217,12 @@ class Studio:
 
     async def _tell(self) -> None:
         """Once the database knows of a finished file, nothing else has to remember it."""
-        untold, self._untold = self._untold, []
-        if not untold:
-            return
-        if not await self._book.flush(self._limits.tick_seconds):
-            self._untold += untold
+        untold = tuple(self._untold)
+        if not untold or not await self._book.flush(self._limits.tick_seconds):
             return
         with suppress(OSError):
             await self._in_thread(lambda: files.told(self._data_dir, untold))
+        del self._untold[: len(untold)]
 
     # Beginning and end -------------------------------------------------------------------------
 

@@ -76,12 +76,16 @@ class Tape:
         self._has_echo = False
         self._muted_from: int | None = None
         self._echoed = -MOST_BACK - 1
-        """Where the mark lies that came back last."""
+        """Where the mark lies that came back last: all before it was heard."""
         self._stopped: int | None = None
         """Where the stream has ended, while there is none."""
 
     def _at(self, now: float) -> int:
         return round((now - self._began) * SAMPLE_RATE)
+
+    def _heard_by(self, at: int) -> int:
+        """Return ``at``, or a moment more if a mark has told that all of it was heard."""
+        return max(at, min(self._echoed, at + MOST_LAG))
 
     # The stream ------------------------------------------------------------------------------
 
@@ -95,7 +99,7 @@ class Tape:
         """The stream is gone: what the carrier had not played was not heard."""
         if self._stopped is not None:
             return
-        at = self._at(now)
+        at = self._heard_by(self._at(now))
         self._right.cut(at)
         self._marks.clear()
         self._stopped = max(at, self._left.end)
@@ -149,9 +153,18 @@ class Tape:
         if right.end - at <= MOST_UNPLAYED:
             right.add(audio)
 
+    def queued(self, now: float, ahead_ms: float) -> None:
+        """The carrier has still so much to play that was sent before anybody listened.
+
+        It is silence here, and what comes next lies behind it.
+        """
+        ahead = min(round(ahead_ms * SAMPLE_RATE / 1000), MOST_UNPLAYED)
+        if ahead > 0:
+            self._right.begin(self._at(now) + self._lag + ahead)
+
     def clear(self, now: float) -> None:
         """The carrier was told to drop what it has not played; it hears of it in a moment."""
-        self._right.cut(self._at(now) + self._lag)
+        self._right.cut(self._heard_by(self._at(now) + self._lag))
         self._marks.clear()
 
     def mark(self, name: str, now: float) -> None:
@@ -197,7 +210,7 @@ class Tape:
 
         The recording ends with the last stream.
         """
-        return self._take(self._at(now))
+        return self._take(self._at(now) if self._stopped is None else self._stopped)
 
     def _take(self, until: int) -> tuple[bytes, bytes]:
         if self._stopped is not None:

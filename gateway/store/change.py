@@ -8,14 +8,16 @@ same columns go to the database together.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import Column, String, Table, bindparam, func
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert, Update
 
 from gateway.store.tables import metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,24 @@ def statement(table_name: str, columns: tuple[str, ...], dialect: str) -> Insert
     if not set(_needed(table)) <= set(columns):
         update = table.update().values({name: bindparam(name) for name in others})
         return update.where(*(table.c[key] == bindparam(_KEY + key) for key in keys))
-    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    insert = inserting(table, dialect)
     if not others:
         return insert.on_conflict_do_nothing(index_elements=keys)
     return insert.on_conflict_do_update(index_elements=keys, set_=_changed(table, insert, others))
+
+
+def inserting(table: Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
+    """Return an INSERT that can be told what to do about a row that is there.
+
+    Only the SQL of the database in use is imported, as its engine has done before.
+    """
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 def _changed(table: Table, insert: Any, names: Iterable[str]) -> dict[str, Any]:

@@ -23,9 +23,11 @@ from gateway.store.company import (
     Speech,
     checked,
 )
+from gateway.store.company_settings import number_lists
 from gateway.store.secrets import SecretError, Secrets
 from gateway.store.store import Store, StoreError
-from gateway.store.tables import calls, campaigns, companies, do_not_call, metadata, tokens
+from gateway.store.tables import calls, campaigns, companies, do_not_call, tokens
+from gateway.store.voices import COLUMNS, speech_by_company, speech_of
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,8 @@ class Companies:
         self._store, self._secrets, self._own = store, secrets, tuple(own_tokens)
         self._tokens: Mapping[str, tuple[str, ...]] = {}
         self._known: Sequence[RowMapping] = ()
+        self._lists: Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._voices: Mapping[int, Speech] = {}
 
     # Whose webhook it is -----------------------------------------------------------------------
 
@@ -74,12 +78,20 @@ class Companies:
         found = numbers or theirs
         return int(found[0]["id"]) if len(found) == 1 else None
 
+    def lists_of(self, company: int | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the beginnings of numbers that a company allows, and that it denies."""
+        return ((), ()) if company is None else self._lists.get(company, ((), ()))
+
+    def voice_of(self, company: int | None) -> Speech | None:
+        """Return what a company says of the voice that holds its calls, from memory."""
+        return None if company is None else self._voices.get(company)
+
     def _unattached(self) -> list[RowMapping]:
         """Return the companies that use the operator's account."""
         return [row for row in self._known if row["account_sid"] is None]
 
     async def load(self) -> None:
-        """Read all accounts: their tokens and numbers. Raises ``StoreError``."""
+        """Read what calls need: tokens, numbers, lists, voices. Raises ``StoreError``."""
         c = companies.c
         rows = await self._store.rows(
             select(c.id, c.account_sid, c.auth_token, c.phone_number).where(
@@ -88,6 +100,9 @@ class Companies:
         )
         self._tokens = await asyncio.to_thread(self._opened, rows)
         self._known = rows
+        others = await self._store.rows(select(c.settings, *COLUMNS))
+        self._lists = {it["id"]: number_lists(it["settings"]) for it in others}
+        self._voices = await asyncio.to_thread(speech_by_company, others, self._secrets)
 
     async def load_when_possible(self) -> None:
         """Read them as soon as the database is there."""
@@ -124,6 +139,8 @@ class Companies:
         """Return those with ids above ``after``, in their order."""
         wanted = select(companies).where(companies.c.id > after).order_by(companies.c.id)
         rows = await self._store.rows(wanted.limit(max(1, min(limit, MOST_ON_A_PAGE))))
+        if rows:
+            await self._secrets.ready()
         return [self._company(row) for row in rows]
 
     def _company(self, row: RowMapping) -> Company:
@@ -142,6 +159,7 @@ class Companies:
         values = {"created": time.time(), "settings": {}, **checked(change)}
         if "name" not in values:
             raise CompanyError("a company needs a name")
+        await self._secrets.ready()
         values |= self._sealed(change, {})
         if company_id is not None:
             try:
@@ -234,16 +252,7 @@ class Companies:
     async def speech(self, company_id: int) -> Speech:
         """Return a company's settings of the voice. Raises `NoCompanyError`, ``SecretError``."""
         row = await self._row(company_id)
-        key = row["speech_key"]
-        return Speech(
-            company_id,
-            self._secrets.shown(key) if key is not None else None,
-            row["speech_url"],
-            row["system_prompt"],
-            row["model"],
-            row["voice"],
-            row["first_speaker"],
-        )
+        return speech_of(row, self._secrets)
 
     async def secret(self, company_id: int, name: str) -> str | None:
         """Return one of the named secrets. Raises `NoCompanyError` and ``SecretError``."""
@@ -264,28 +273,5 @@ class Companies:
         rows = await self._store.rows(select(companies).where(companies.c.id == company_id))
         if not rows:
             raise NoCompanyError(company_id)
+        await self._secrets.ready()
         return rows[0]
-
-
-async def rotate(store: Store, secrets: Secrets) -> int:
-    """Encrypt every secret anew with the first key; return how many.
-
-    Raises ``SecretError`` when one can be read with none of the keys: then none is changed.
-    """
-    changes, count = [], 0
-    for table in metadata.sorted_tables:
-        hidden = [column for column in table.columns if column.info.get("encrypted")]
-        if not hidden:
-            continue
-        keys = list(table.primary_key)
-        for row in await store.rows(select(*keys, *hidden)):
-            new = {c.name: secrets.rotated(row[c.name]) for c in hidden if row[c.name] is not None}
-            if new:
-                where = [key == row[key.name] for key in keys]
-                # What was changed meanwhile is under the new key already.
-                where += [table.c[name] == row[name] for name in new]
-                changes.append(table.update().where(*where).values(**new))
-                count += len(new)
-    if changes:
-        await store.commit(*changes)
-    return count

@@ -1,12 +1,13 @@
 """Takes away what is older than it may be: calls with all that hangs on them, files included, and
 campaigns that have ended, with their leads.
 
-A few hundred rows at a time, so that nothing else waits long for its turn at the database.
+A call stays as long as it is live, or a recording of it is on its way to being whole. A few hundred
+rows at a time, so that nothing else waits long for its turn at the database.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,9 @@ DAY_SECONDS = 86_400.0
 _AT_ONCE = 200
 _REST_SECONDS = 0.02
 
+_UNFINISHED = ("in-progress", "paused", "stopped", "processing")
+"""Statuses of a recording whose file is still to come or to be told of, for a day at most."""
+
 
 @dataclass(slots=True)
 class Pruned:
@@ -53,12 +57,13 @@ class Pruned:
     """Recordings' files that could not be removed: their rows stay, and so do their calls."""
 
 
-async def count_older(store: Store, before: float) -> Pruned:
+async def count_older(store: Store, before: float, live: Collection[str] = ()) -> Pruned:
     """Return what `prune` would take. Raises ``StoreError``."""
-    old = select(calls.c.sid).where(_over(before))
+    going = _over(before, live)
+    old, orphans = select(calls.c.sid).where(going), _orphans(before, live)
     return Pruned(
-        calls=await _count(store, calls, _over(before)),
-        recordings=await _count(store, recordings, recordings.c.call_sid.in_(old)),
+        calls=await _count(store, calls, going),
+        recordings=await _count(store, recordings, or_(recordings.c.call_sid.in_(old), orphans)),
         deliveries=await _count(
             store, deliveries, or_(deliveries.c.call_sid.in_(old), _settled(before))
         ),
@@ -68,18 +73,21 @@ async def count_older(store: Store, before: float) -> Pruned:
     )
 
 
-async def prune(store: Store, before: float, data_dir: Path) -> Pruned:
+async def prune(store: Store, before: float, data_dir: Path, live: Collection[str] = ()) -> Pruned:
     """Take away calls that began ``before`` (Unix seconds), and what ended before without one.
 
-    Files of recordings go first: without a row nobody would find them again. Raises
-    ``StoreError``; what went by then is gone.
+    Those in ``live`` stay: calls in progress, and those whose recording is being written. Files of
+    recordings go first: without a row nobody would find them again. Raises ``StoreError``; what
+    went by then is gone.
     """
     done = Pruned()
+    going = _over(before, live)
     place: tuple[float, str] = (float("-inf"), "")
-    while batch := await _oldest(store, before, place):
+    while batch := await _oldest(store, going, place):
         place = batch[-1]
         await _take(store, [sid for _, sid in batch], data_dir, done)
         await asyncio.sleep(_REST_SECONDS)
+    await _take_orphans(store, _orphans(before, live), data_dir, done)
     await _take_deliveries(store, _settled(before), done)
     done.attempts = await _take_slices(store, attempts, attempts.c.ended < before)
     for job in await _jobs(store, before):
@@ -88,28 +96,45 @@ async def prune(store: Store, before: float, data_dir: Path) -> Pruned:
     return done
 
 
-async def prune_daily(store: Store, days: float, data_dir: Path) -> None:
+async def prune_daily(
+    store: Store, days: float, data_dir: Path, live: Callable[[], Collection[str]] = tuple
+) -> None:
     """Prune once a day, until cancelled. What fails is tried again the next day."""
     while True:
         try:
-            done = await prune(store, time.time() - days * DAY_SECONDS, data_dir)
+            done = await prune(store, time.time() - days * DAY_SECONDS, data_dir, live())
         except StoreError as error:
             log.warning("old records stay for now", reason=error.sentence)
         else:
-            if done.calls:
+            if done.calls or done.recordings:
                 log.info("old records are gone", calls=done.calls, recordings=done.recordings)
         await asyncio.sleep(DAY_SECONDS)
 
 
-def _over(before: float) -> ColumnElement[bool]:
+def _over(before: float, live: Collection[str]) -> ColumnElement[bool]:
     """Calls that began ``before``, and are no longer in progress as far as anybody can tell."""
-    c = calls.c
-    return and_(c.began < before, or_(c.ended.is_not(None), c.began < time.time() - DAY_SECONDS))
+    c, day_ago = calls.c, time.time() - DAY_SECONDS
+    unfinished = select(recordings.c.id).where(
+        recordings.c.call_sid == c.sid,
+        recordings.c.status.in_(_UNFINISHED),
+        recordings.c.created > day_ago,
+    )
+    over = or_(c.ended.is_not(None), c.began < day_ago)
+    return and_(c.began < before, over, c.sid.not_in(live), ~unfinished.exists())
 
 
-async def _oldest(store: Store, before: float, place: tuple[float, str]) -> list[tuple[float, str]]:
+def _orphans(before: float, live: Collection[str]) -> ColumnElement[bool]:
+    """Recordings from ``before`` whose call nobody knows, or knows any more."""
+    r = recordings.c
+    known = select(calls.c.sid).where(calls.c.sid == r.call_sid)
+    return and_(r.created < before, r.call_sid.not_in(live), ~known.exists())
+
+
+async def _oldest(
+    store: Store, going: ColumnElement[bool], place: tuple[float, str]
+) -> list[tuple[float, str]]:
     c = calls.c
-    wanted = select(c.began, c.sid).where(_over(before))
+    wanted = select(c.began, c.sid).where(going)
     if place[1]:
         wanted = wanted.where(c.began >= place[0], or_(c.began > place[0], c.sid > place[1]))
     rows = await store.rows(wanted.order_by(c.began, c.sid).limit(_AT_ONCE))
@@ -131,6 +156,21 @@ async def _take(store: Store, sids: Sequence[str], data_dir: Path, done: Pruned)
         *(delete(table).where(table.c.call_sid.in_(gone)) for table in hanging),
         delete(calls).where(calls.c.sid.in_(gone)),
     )
+
+
+async def _take_orphans(
+    store: Store, which: ColumnElement[bool], data_dir: Path, done: Pruned
+) -> None:
+    r, last = recordings.c, ""
+    wanted = select(r.id, r.path).where(which).order_by(r.id).limit(_AT_ONCE)
+    while rows := await store.rows(wanted.where(r.id > last)):
+        last = rows[-1]["id"]
+        files = {row["id"]: row["path"] for row in rows if row["path"]}
+        left = await asyncio.to_thread(_remove, files, data_dir)
+        done.files_left += len(left)
+        gone = [row["id"] for row in rows if row["id"] not in left]
+        done.recordings += await store.commit(delete(recordings).where(r.id.in_(gone)))
+        await asyncio.sleep(_REST_SECONDS)
 
 
 async def _take_deliveries(store: Store, which: ColumnElement[bool], done: Pruned) -> None:

@@ -1,23 +1,21 @@
 """What is secret in the database: encrypted before it gets there, with keys made of ``SECRET_KEY``.
 
 ``SECRET_KEY`` is any text, or several between commas. The first encrypts, all decrypt: to change
-the key, put the new one in front, run ``callfarm rotate``, then take the old one away. A Fernet
-token (AES-128-CBC with HMAC-SHA256, cryptography.io) tells nothing but when it was made.
+the key, put the new one in front, run ``callfarm rotate``, then take the old one away.
 
 It refuses to know what is encrypted; what it decrypts it shows in no error and no log.
 """
 
-import base64
+import asyncio
+import threading
 from collections.abc import Sequence
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from typing import TYPE_CHECKING
 
 from shared.local_secrets import secret_key
 from shared.settings import Settings
 
-_SALT = b"callfarm: secrets in the database, version 1"
-"""The same everywhere, so that one ``SECRET_KEY`` opens a database on another machine."""
+if TYPE_CHECKING:
+    from gateway.store.cipher import Cipher
 
 
 class SecretError(Exception):
@@ -33,42 +31,52 @@ class SecretError(Exception):
 class Secrets:
     """Encrypts with the first of ``keys`` and decrypts with any of them.
 
-    Making one takes a twentieth of a second a key.
+    Most gateways keep no secret, so the cipher, with its library, is made when it is first needed.
+    That takes a tenth of a second: where an event loop runs, await `ready` before.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys:
             raise ValueError("at least one key")
-        self._fernet = MultiFernet([Fernet(_derived(key)) for key in keys])
+        self._keys = tuple(keys)
+        self._made: Cipher | None = None
+        self._making = threading.Lock()
 
     @classmethod
     def of(cls, settings: Settings) -> "Secrets":
         """Return those of ``SECRET_KEY``, or of this installation's own, made key.
 
-        Blocks for a moment. Raises ``OSError`` and ``LocalSecretError`` like ``local_secret``.
+        Reads a file. Raises ``OSError`` and ``LocalSecretError`` like ``local_secret``.
         """
         return cls([key.strip() for key in secret_key(settings).split(",") if key.strip()])
 
+    async def ready(self) -> None:
+        """Return when nothing here takes long any more."""
+        if self._made is None:
+            await asyncio.to_thread(self._cipher)
+
+    def _cipher(self) -> "Cipher":
+        with self._making:
+            if self._made is None:
+                from gateway.store.cipher import Cipher
+
+                self._made = Cipher(self._keys)
+            return self._made
+
     def hidden(self, text: str) -> str:
         """Return ``text`` encrypted."""
-        return self._fernet.encrypt(text.encode()).decode()
+        return self._cipher().encrypted(text)
 
     def shown(self, hidden: str) -> str:
         """Return what ``hidden`` encrypts. Raises `SecretError`."""
         try:
-            return self._fernet.decrypt(hidden.encode()).decode()
-        except (InvalidToken, UnicodeError):
+            return self._cipher().decrypted(hidden)
+        except ValueError:
             raise SecretError from None
 
     def rotated(self, hidden: str) -> str:
         """Return the same secret under the first key. Raises `SecretError`."""
         try:
-            return self._fernet.rotate(hidden.encode()).decode()
-        except (InvalidToken, UnicodeError):
+            return self._cipher().rotated(hidden)
+        except ValueError:
             raise SecretError from None
-
-
-def _derived(key: str) -> bytes:
-    """Return a key for Fernet. Slow on purpose: who has the database may guess at the text."""
-    text = key.encode("utf-8", "surrogatepass")
-    return base64.urlsafe_b64encode(Scrypt(_SALT, 32, n=1 << 14, r=8, p=1).derive(text))

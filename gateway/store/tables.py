@@ -202,6 +202,7 @@ attempts = Table(
     Column("company_id", Integer),
     Column("phone", String(64), nullable=False),
     Column("from_number", String(64)),
+    Column("account_sid", String(64)),  # the carrier's account that was asked
     Column("state", String(16), nullable=False, index=True),
     Column("call_sid", String(64), index=True),
     Column("created", Float, nullable=False),

@@ -206,7 +206,9 @@ async def test_what_was_kept_is_exported_pruned_and_its_secrets_rotated(tmp_path
             said.startswith("1 calls, 0 recordings, 0 deliveries, 0 campaigns would go"),
         ) == (0, True)
         assert _outcome(tmp_path, sid)
-        code, said = await gateway.command("prune", "--older-than", "0d", "--json")
+        code, said = await gateway.command("prune", "--older-than", "0d")
+        assert (code, "--yes" in said) == (2, True)  # everything: nobody is there to be asked
+        code, said = await gateway.command("prune", "--older-than", "0d", "--yes", "--json")
         assert (code, json.loads(said)["calls"]) == (0, 1)
         assert _outcome(tmp_path, sid) is None
         code, said = await gateway.command("prune", "--older-than", "soon")

@@ -46,8 +46,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with bureau(tmp_path) as it:
+async def desk(tmp_path: Path, database: str) -> AsyncIterator[Desk]:
+    async with bureau(tmp_path, database=database) as it:
         studio = Studio(tmp_path, it.store, StudioLimits(tick_seconds=0.02, least_free=0))
         running = asyncio.create_task(studio.run())
         section = RecordingSection(studio, it.calls, it.store)
@@ -67,6 +67,7 @@ async def finished(desk: Desk, size: int = 8000) -> None:
     reel.finish()
     recorder.reel, recorder.path = reel, reel.path
     recorder.ended()
+    assert await desk.it.store.flush(30)
 
 
 async def test_a_recording_is_given_out_whole_and_in_parts(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from gateway.carriers.control import CarrierRefusedError, CarrierUnavailableError
 from gateway.carriers.recordings import CarrierArchive
@@ -82,9 +82,14 @@ class Desk:
 
 @asynccontextmanager
 async def desk_of(
-    twilio: RecordingTwilio, folder: Path, *, fetch: bool = True, limits: FollowLimits = SOON
+    twilio: RecordingTwilio,
+    folder: Path,
+    database: str,
+    *,
+    fetch: bool = True,
+    limits: FollowLimits = SOON,
 ) -> AsyncIterator[Desk]:
-    store = await open_store(None, folder, limits=QUICK)
+    store = await open_store(database, folder, limits=QUICK)
     rest = archive(twilio)
     live: set[str] = set()
 
@@ -104,9 +109,9 @@ async def desk_of(
 
 
 async def test_a_complete_recording_is_fetched_with_credentials_for_twilio_alone(
-    twilio: RecordingTwilio, tmp_path: Path
+    twilio: RecordingTwilio, tmp_path: Path, database: str
 ) -> None:
-    async with desk_of(twilio, tmp_path) as desk:
+    async with desk_of(twilio, tmp_path, database) as desk:
         sid = await desk.started()
         await twilio.complete(sid, b"RIFF of Twilio", tell=False)
         desk.told(sid, "completed")
@@ -119,9 +124,9 @@ async def test_a_complete_recording_is_fetched_with_credentials_for_twilio_alone
 
 
 async def test_one_that_twilio_does_not_have_yet_is_asked_for_again(
-    twilio: RecordingTwilio, tmp_path: Path
+    twilio: RecordingTwilio, tmp_path: Path, database: str
 ) -> None:
-    async with desk_of(twilio, tmp_path) as desk:
+    async with desk_of(twilio, tmp_path, database) as desk:
         sid = await desk.started()
         await twilio.complete(sid, b"RIFF", tell=False)
         twilio.late = 3
@@ -131,9 +136,9 @@ async def test_one_that_twilio_does_not_have_yet_is_asked_for_again(
 
 
 async def test_one_with_a_single_channel_is_fetched_as_it_is(
-    twilio: RecordingTwilio, tmp_path: Path
+    twilio: RecordingTwilio, tmp_path: Path, database: str
 ) -> None:
-    async with desk_of(twilio, tmp_path) as desk:
+    async with desk_of(twilio, tmp_path, database) as desk:
         sid = await desk.started()
         twilio.mono.add(sid)
         await twilio.complete(sid, b"RIFF", tell=False)
@@ -143,9 +148,9 @@ async def test_one_with_a_single_channel_is_fetched_as_it_is(
 
 
 async def test_a_recording_is_completed_without_a_callback_once_its_call_is_over(
-    twilio: RecordingTwilio, tmp_path: Path
+    twilio: RecordingTwilio, tmp_path: Path, database: str
 ) -> None:
-    async with desk_of(twilio, tmp_path, fetch=False) as desk:
+    async with desk_of(twilio, tmp_path, database, fetch=False) as desk:
         desk.live.add(CALL)
         sid = await desk.started()
         await twilio.complete(sid, b"RIFF", tell=False)
@@ -158,36 +163,38 @@ async def test_a_recording_is_completed_without_a_callback_once_its_call_is_over
 
 
 async def test_a_later_life_completes_what_an_earlier_one_has_begun(
-    twilio: RecordingTwilio, tmp_path: Path
+    twilio: RecordingTwilio, tmp_path: Path, database: str
 ) -> None:
     never = FollowLimits(round_seconds=60, look_seconds=60)
-    async with desk_of(twilio, tmp_path, limits=never) as desk:
+    async with desk_of(twilio, tmp_path, database, limits=never) as desk:
         sid = await desk.started()
     await twilio.complete(sid, b"RIFF", tell=False)
-    async with desk_of(twilio, tmp_path) as desk:
+    async with desk_of(twilio, tmp_path, database) as desk:
         await desk.comes_to(sid, status="completed", size=4)
 
 
-async def test_one_that_twilio_has_lost_is_absent(twilio: RecordingTwilio, tmp_path: Path) -> None:
-    async with desk_of(twilio, tmp_path) as desk:
+async def test_one_that_twilio_has_lost_is_absent(
+    twilio: RecordingTwilio, tmp_path: Path, database: str
+) -> None:
+    async with desk_of(twilio, tmp_path, database) as desk:
         sid = await desk.started()
         del twilio.account.recordings[sid]
         await desk.comes_to(sid, status="absent")
 
 
 async def test_nobody_waits_for_ever_for_what_nobody_can_tell(
-    twilio: RecordingTwilio, tmp_path: Path
+    twilio: RecordingTwilio, tmp_path: Path, database: str
 ) -> None:
-    async with desk_of(twilio, tmp_path) as desk:
+    async with desk_of(twilio, tmp_path, database) as desk:
         desk.reachable = False
         sid = await desk.started()
         await desk.comes_to(sid, status="unknown")
 
 
 async def test_a_deleted_recording_takes_our_copy_with_it(
-    twilio: RecordingTwilio, tmp_path: Path
+    twilio: RecordingTwilio, tmp_path: Path, database: str
 ) -> None:
-    async with desk_of(twilio, tmp_path) as desk:
+    async with desk_of(twilio, tmp_path, database) as desk:
         sid = await desk.started()
         await twilio.complete(sid, b"RIFF", tell=False)
         desk.told(sid, "completed")
@@ -196,6 +203,30 @@ async def test_a_deleted_recording_takes_our_copy_with_it(
         desk.told(sid, "deleted")
         await desk.comes_to(sid, status="deleted", path=None)
         assert not path.exists()
+
+
+async def test_a_file_whose_row_was_pruned_while_it_was_fetched_goes_again(
+    twilio: RecordingTwilio, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = TwilioRecordings.fetch_recording
+
+    async with desk_of(twilio, tmp_path, database) as desk:
+        fetched = asyncio.Event()
+
+        async def and_pruned(self: TwilioRecordings, sid: str, file: Path, most: int) -> int:
+            size = await fetch(self, sid, file, most)
+            await desk.store.commit(delete(recordings))
+            fetched.set()
+            return size
+
+        monkeypatch.setattr(TwilioRecordings, "fetch_recording", and_pruned)
+        sid = await desk.started()
+        await twilio.complete(sid, b"RIFF", tell=False)
+        desk.told(sid, "completed")
+        await asyncio.wait_for(fetched.wait(), 10)
+        await eventually(lambda: not list(tmp_path.rglob("RE*.wav")))
+        await desk.store.flush()
+        assert not await desk.store.rows(select(recordings))
 
 
 async def test_no_more_is_taken_than_there_is_room_for(

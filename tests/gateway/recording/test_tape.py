@@ -1,6 +1,7 @@
 """What a tape holds against what a carrier plays that is written here in a few plain lines."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -328,3 +329,48 @@ def test_whatever_happens_both_sides_are_as_long_as_the_call(
     left, right = drained(tape, now)
     assert len(left) == len(right)
     assert size + len(left) == pytest.approx((now - 5.0) * SAMPLE_RATE, abs=1)
+
+
+# Begun in the middle of speech -------------------------------------------------------------------
+
+
+def test_what_comes_after_speech_that_nobody_listened_to_lies_behind_it() -> None:
+    tape = Tape(0.0)
+    tape.queued(0.0, 3000.0)
+    tape.skip(0.0)
+    tape.agent(b"n" * 800, 0.5)
+    tape.caller(b"c" * 160, 0.02)
+    early = tape.take(2.0)
+    assert early[1] == SILENCE * len(early[1])
+    _, right = drained(tape, 3.2)
+    assert early[1] + right == SILENCE * 24_000 + b"n" * 800 + SILENCE * 800
+
+
+def test_speech_that_nobody_listened_to_is_cut_as_any_other() -> None:
+    tape = Tape(0.0)
+    tape.queued(0.0, 3000.0)
+    tape.skip(0.0)
+    tape.agent(b"n" * 800, 0.5)
+    tape.clear(1.0)
+    tape.agent(b"m" * 800, 1.5)
+    _, right = drained(tape, 2.0)
+    assert right == SILENCE * 12_000 + b"m" * 800 + SILENCE * 3200
+
+
+# Heard, and over at once -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [Tape.closed, Tape.clear])
+def test_what_a_mark_has_told_to_be_heard_is_whole_whatever_comes_at_once(
+    end: Callable[[Tape, float], None],
+) -> None:
+    tape = Tape(0.0)
+    tape.agent(b"a" * 800, 0.0)
+    tape.mark("1", 0.0)
+    tape.echo("1", 0.14)  # there and back takes 40 ms
+    tape.agent(b"b" * 8000, 1.0)
+    tape.mark("2", 1.0)
+    taken = tape.take(1.9)[1]
+    tape.echo("2", 2.03)  # and 10 ms less this time, when half of it cannot be moved any more
+    end(tape, 1.99 if end is Tape.clear else 2.03)
+    assert (taken + drained(tape, 2.5)[1]).count(b"b") == 8000

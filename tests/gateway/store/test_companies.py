@@ -1,12 +1,19 @@
 """Companies: what is secret goes in encrypted, and comes out for those alone who use it."""
 
-import pytest
-from sqlalchemy import select, text
+import asyncio
+import threading
+import time
+from contextlib import suppress
 
-from gateway.store.companies import Companies, NoCompanyError, rotate
+import pytest
+from sqlalchemy import insert, select, text, update
+
+from gateway.store.companies import Companies, NoCompanyError
 from gateway.store.company import CompanyChange, CompanyError
+from gateway.store.rotation import rotate
 from gateway.store.secrets import SecretError, Secrets
-from gateway.store.store import Store
+from gateway.store.store import Store, StoreError
+from gateway.store.tables import attempts, deliveries, jobs
 from gateway.store.tables import companies as table
 
 ACCOUNT = "AC" + "1" * 32
@@ -171,3 +178,113 @@ async def test_with_another_key_calls_of_that_company_are_refused_and_the_others
         await rotate(store, Secrets(["new"]))
     kept = await store.rows(text("SELECT auth_token FROM companies WHERE id = 1"))
     assert Secrets(["old"]).shown(kept[0]["auth_token"]) == "their-token"
+
+
+async def test_what_one_left_behind_of_any_kind_comes_to_be_no_others(store: Store) -> None:
+    companies, now = Companies(store, SECRETS), time.time()
+    await companies.create(acme())
+    left = (
+        insert(attempts).values(id="a", company_id=2, phone="+1", state="failed", created=now),
+        insert(deliveries).values(
+            id="d", company_id=3, event="x", url="x", body=b"{}", state="failed", created=now
+        ),
+        insert(jobs).values(
+            id="j", kind="bulk", state="over", body={"company": 4}, created=now, ended=now
+        ),
+    )
+    for company, statement in enumerate(left, 2):
+        await store.commit(statement)
+        assert (await companies.create(acme())).id == company + 1
+
+
+async def test_secrets_that_cannot_be_read_are_not_lost_when_another_is_changed(
+    store: Store,
+) -> None:
+    await Companies(store, Secrets(["old"])).create(acme())
+    locked = Companies(store, Secrets(["new"]))
+    with pytest.raises(CompanyError, match="SECRET_KEY"):
+        await locked.change(1, CompanyChange(secrets={"other": "x"}))
+    await locked.change(1, CompanyChange(voice="Jessica"))
+    assert await Companies(store, Secrets(["old"])).secret(1, "events") == "shhh"
+    await locked.change(1, CompanyChange(secrets={"events": "anew"}))
+    assert await locked.secret(1, "events") == "anew"
+
+
+async def test_two_who_change_secrets_at_once_both_have_their_way(store: Store) -> None:
+    companies = Companies(store, SECRETS)
+    await companies.create(acme())
+    names = [f"name-{number}" for number in range(8)]
+    await asyncio.gather(
+        *(companies.change(1, CompanyChange(secrets={name: name})) for name in names)
+    )
+    assert (await companies.get(1)).secret_names == tuple(sorted(["events", *names]))
+
+
+class SlowSecrets(Secrets):
+    """Shows nothing before it may."""
+
+    def __init__(self) -> None:
+        super().__init__(["a key"])
+        self.may = threading.Event()
+        self.may.set()
+
+    def shown(self, hidden: str) -> str:
+        assert self.may.wait(10)
+        return super().shown(hidden)
+
+
+async def test_what_is_known_of_all_is_what_was_saved_last(store: Store) -> None:
+    secrets = SlowSecrets()
+    companies = Companies(store, secrets)
+    await companies.create(acme())
+    secrets.may.clear()
+    slow = asyncio.create_task(companies.load())
+    await asyncio.sleep(0.05)
+    changing = asyncio.create_task(companies.change(1, CompanyChange(auth_token="newer")))
+    await asyncio.sleep(0.05)
+    secrets.may.set()
+    await asyncio.gather(slow, changing)
+    assert companies.tokens_for(ACCOUNT) == ("newer",)
+
+
+async def test_who_is_known_is_known_with_all_that_holds_for_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Companies(store, SECRETS).create(acme())
+    companies, asked = Companies(store, SECRETS), 0
+    rows = store.rows
+
+    async def away(question: object) -> object:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise StoreError("it is gone", away=True)
+        return await rows(question)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "rows", away)
+    with suppress(StoreError):
+        await companies.load()
+    assert companies.tokens_for(ACCOUNT)
+    assert companies.lists_of(1) == ((), ("+1900",))
+    assert companies.voice_of(1) is not None
+
+
+async def test_a_secret_that_is_changed_while_others_rotate_holds_up_none_of_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Companies(store, Secrets(["old"])).create(acme())
+    both, commit = Secrets(["new", "old"]), store.commit
+
+    async def later(*statements: object) -> int:
+        await commit(update(table).values(speech_key=both.hidden("newer")))
+        return await commit(*statements)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "commit", later)
+    assert await rotate(store, both) == 2
+    monkeypatch.undo()
+    companies = Companies(store, Secrets(["new"]))
+    account = await companies.account(1)
+    assert account is not None
+    assert account.token == "their-token"
+    assert (await companies.speech(1)).key == "newer"
+    assert await companies.secret(1, "events") == "shhh"

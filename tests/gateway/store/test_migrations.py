@@ -70,6 +70,22 @@ async def test_back_to_nothing(database: str) -> None:
     await migrated(database)
 
 
+async def test_rows_of_before_are_there_after_every_revision(database: str) -> None:
+    def before(connection: Connection) -> None:
+        from alembic import command
+
+        command.upgrade(configuration(connection), "0001")
+        values = "VALUES ('d1', '+491', 'ringing', 1.0)"
+        made = f"INSERT INTO attempts (id, phone, state, created) {values}"
+        connection.execute(text(made))
+
+    await on(database, before)
+    await migrated(database)
+    asked = text("SELECT id, account_sid FROM attempts")
+    rows = await on(database, lambda connection: list(connection.execute(asked)))
+    assert [tuple(row) for row in rows] == [("d1", None)]
+
+
 async def test_a_database_of_a_newer_callfarm_is_refused(database: str) -> None:
     await migrated(database)
     newer = text("UPDATE alembic_version SET version_num = '9999'")

@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from gateway.store.retention import Pruned, count_older, prune
-from gateway.store.store import Store, Upsert
+from gateway.store.store import Store, StoreError, Upsert
 from gateway.store.tables import (
     attempts,
     calls,
     campaigns,
+    carrier_lines,
     deliveries,
     delivery_tries,
     jobs,
@@ -165,3 +166,98 @@ async def test_campaigns_that_have_ended_go_with_their_leads_and_those_that_go_o
     assert {row["id"] for row in await store.rows(select(campaigns))} == {"new", "open"}
     assert {row["id"] for row in await store.rows(select(jobs))} == {"job_new", "job_open"}
     assert {row["campaign_id"] for row in await store.rows(select(leads))} == {"new", "open"}
+
+
+# Recordings that are not whole yet ---------------------------------------------------------------
+
+
+async def test_a_live_call_stays_with_its_recording_however_old_it_is(
+    store: Store, tmp_path: Path
+) -> None:
+    live, over = (write_call(store, tmp_path, number, 1.0) for number in (1, 2))
+    await store.flush()
+    assert await count_older(store, 9.0, {"CA0001"}) == Pruned(1, 1, 2)
+    assert (await prune(store, 9.0, tmp_path, {"CA0001"})).calls == 1
+    assert (live.exists(), over.exists()) == (True, False)
+    assert [row["sid"] for row in await store.rows(select(calls))] == ["CA0001"]
+    assert len(await store.rows(select(recordings))) == 1
+
+
+@pytest.mark.parametrize("kind", ["own", "carrier"])
+@pytest.mark.parametrize("status", ["in-progress", "processing"])
+async def test_a_call_whose_recording_is_still_to_come_stays_for_a_day(
+    store: Store, tmp_path: Path, kind: str, status: str
+) -> None:
+    now = time.time()
+    for name, created in (("young", now - 60), ("old", now - 200_000)):
+        store.write(
+            Upsert("calls", {"sid": name, "began": created, "ended": created + 1}),
+            Upsert("recordings", {"id": name, "call_sid": name, "kind": kind, "status": status,
+                                  "created": created}),
+        )  # fmt: skip
+    await store.flush()
+    assert (await prune(store, now, tmp_path)).calls == 1
+    assert [row["sid"] for row in await store.rows(select(calls))] == ["young"]
+
+
+async def test_recordings_without_a_call_go_by_their_own_time(store: Store, tmp_path: Path) -> None:
+    for number in range(450):
+        file = tmp_path / f"{number}.wav"
+        file.write_bytes(b"RIFF")
+        values = {"id": f"RE{number}", "call_sid": f"CA{number}", "kind": "own", "path": file.name}
+        created = 1.0 if number < 440 else 9.0
+        store.write(Upsert("recordings", {**values, "status": "completed", "created": created}))
+    assert await store.flush(30)
+    expected = Pruned(recordings=439)
+    assert await count_older(store, 5.0, {"CA7"}) == expected
+    assert await prune(store, 5.0, tmp_path, {"CA7"}) == expected
+    assert len(list(tmp_path.glob("*.wav"))) == 11
+    assert len(await store.rows(select(recordings))) == 11
+
+
+async def test_pruning_that_was_cut_short_between_files_and_rows_is_finished_the_next_time(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_call(store, tmp_path, 1, 1.0)
+    await store.flush()
+    with monkeypatch.context() as broken:
+
+        async def killed(*statements: object) -> int:
+            raise StoreError("it is gone", away=True)
+
+        broken.setattr(store, "commit", killed)
+        with pytest.raises(StoreError):
+            await prune(store, 2.0, tmp_path)
+    assert not file.exists()
+    assert len(await store.rows(select(recordings))) == 1
+    assert (await prune(store, 2.0, tmp_path)).calls == 1
+    assert await counts(store) == {}
+
+
+async def test_the_end_of_a_call_that_is_still_to_be_told_is_kept(store: Store) -> None:
+    row = {"event": "call.ended", "url": "https://x", "body": b"{}", "created": 1.0}
+    await store.commit(insert(deliveries).values(id="held", state="held", **row))
+    assert (await count_older(store, 2.0)).deliveries == 0
+    assert (await prune(store, 2.0, Path())).deliveries == 0
+    assert [r["id"] for r in await store.rows(select(deliveries))] == ["held"]
+
+
+async def test_what_came_for_a_call_that_had_gone_goes_as_well(store: Store) -> None:
+    now = time.time()
+    lately = {"call_sid": "CA-gone", "number": 0}
+    store.write(
+        Upsert("calls", {"sid": "CA-known", "began": now, "ended": now}),
+        Upsert("lines", {**lately, "role": "caller", "text": "My number is"}),
+        Upsert("tool_calls", {**lately, "name": "book", "outcome": "ok"}),
+        Upsert("turns", {**lately, "stages": {}}),
+        Upsert("lines", {"call_sid": "CA-known", "number": 0, "role": "caller", "text": "Hi"}),
+    )
+    for name, at, call in (("a", 1.0, "CA-gone"), ("b", now, "CA-gone"), ("c", 1.0, "CA-known")):
+        values = {"id": name, "call_sid": call, "track": "inbound", "text": "Hi", "at": at}
+        store.write(Upsert("carrier_lines", values))
+    assert await store.flush()
+    await prune(store, 2.0, Path())
+    assert [r["call_sid"] for r in await store.rows(select(lines))] == ["CA-known"]
+    kept = await store.rows(select(carrier_lines).order_by(carrier_lines.c.id))
+    assert [r["id"] for r in kept] == ["b", "c"]
+    assert await counts(store) == {"calls": 1, "lines": 1, "carrier_lines": 2}

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ async def test_what_is_not_written_in_time_is_written_after_the_restart(
 
 _LOCK = """
 import sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 database.execute("BEGIN EXCLUSIVE")
 print("locked", flush=True)
 sys.stdin.read()
@@ -143,23 +144,35 @@ database.execute("COMMIT")
 """
 
 
-async def test_a_lock_of_another_process_delays_records_and_loses_none(tmp_path: Path) -> None:
-    store = await open_store(None, tmp_path, limits=QUICK)
+@asynccontextmanager
+async def locked(database: Path) -> AsyncIterator[None]:
+    """Have another process hold the database's lock until the block ends."""
     locker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _LOCK, str(tmp_path / "callfarm.db"),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        sys.executable, "-c", _LOCK, str(database), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert locker.stdin is not None
     assert locker.stdout is not None
-    await locker.stdout.readline()
-    for number in range(100):
-        store.write(call(number))
-        await asyncio.sleep(0.001)
-    await eventually(lambda: store.statistics.writer.journal_bytes)
-    assert await count(store) == 0
-    locker.stdin.close()
-    await locker.wait()
-    assert await store.flush(10)
+    try:
+        assert await locker.stdout.readline() == b"locked\n"
+        yield
+    finally:
+        locker.stdin.close()
+        await locker.communicate()
+    assert locker.returncode == 0
+
+
+async def test_a_lock_of_another_process_delays_records_and_loses_none(tmp_path: Path) -> None:
+    store = await open_store(None, tmp_path, limits=QUICK)
+    async with locked(tmp_path / "callfarm.db"):
+        for number in range(100):
+            store.write(call(number))
+            await asyncio.sleep(0.001)
+        # Only once all are there is it certain that none is on its way into the database.
+        await eventually(lambda: store.statistics.writer.journal_bytes, 60)
+        await eventually(lambda: not store.statistics.writer.waiting, 60)
+        assert store.statistics.writer.written == 0
+        assert await count(store) == 0
+    assert await store.flush(60)
     assert await count(store) == 100
     await store.aclose()
 

@@ -1,0 +1,31 @@
+"""Every secret of the database under another key. It refuses to know whose secrets they are."""
+
+from sqlalchemy import select
+
+from gateway.store.secrets import Secrets
+from gateway.store.store import Store
+from gateway.store.tables import metadata
+
+
+async def rotate(store: Store, secrets: Secrets) -> int:
+    """Encrypt every secret anew with the first key; return how many.
+
+    Raises ``SecretError`` when one can be read with none of the keys: then none is changed.
+    """
+    changes, count = [], 0
+    for table in metadata.sorted_tables:
+        hidden = [column for column in table.columns if column.info.get("encrypted")]
+        if not hidden:
+            continue
+        keys = list(table.primary_key)
+        for row in await store.rows(select(*keys, *hidden)):
+            new = {c.name: secrets.rotated(row[c.name]) for c in hidden if row[c.name] is not None}
+            if new:
+                where = [key == row[key.name] for key in keys]
+                # What was changed meanwhile is under the new key already.
+                where += [table.c[name] == row[name] for name in new]
+                changes.append(table.update().where(*where).values(**new))
+                count += len(new)
+    if changes:
+        await store.commit(*changes)
+    return count
