@@ -1,5 +1,8 @@
 """Web addresses as settings hold them: checked once, in one canonical form."""
 
+import re
+from collections import deque
+from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -39,6 +42,53 @@ def without_password(url: str) -> str:
     if not (at and slashes and colon and password):
         return url
     return f"{scheme}://{name}:****@{tail}"
+
+
+MASK = "****"
+"""What stands for a secret."""
+
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s,/?#]*@)?([^\s,?#]*)(\?[^\s,#]*)?(#[^\s,]*)?")
+_IN_QUERY = re.compile(r"([?&])([^=&]*)(=?)[^&]*")
+
+
+def masked(text: str) -> str:
+    """Return a text in which the secrets of all URLs are masked: passwords, and all of queries.
+
+    Who asks by HTTP puts a token into either. A user without a password is one, too.
+    """
+    return _URL.sub(_masked, text)
+
+
+class Unmasking:
+    """Puts the secrets of known texts back into `masked` ones; of two alike, in their order."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._hidden: dict[str, deque[str]] = {}
+        for text in known:
+            for found in _URL.finditer(text):
+                self._hidden.setdefault(_masked(found), deque()).append(found[0])
+
+    def restored(self, text: str) -> str:
+        """Return a text as it was. What is masked and not known stays so."""
+        return _URL.sub(self._whole, text)
+
+    def _whole(self, found: re.Match[str]) -> str:
+        originals = self._hidden.get(found[0])
+        return originals.popleft() if originals else found[0]
+
+
+def is_masked(text: str) -> bool:
+    """Tell whether a secret of a URL is masked."""
+    return any(MASK in (it[2] or "") + (it[4] or "") for it in _URL.finditer(text))
+
+
+def _masked(found: re.Match[str]) -> str:
+    scheme, user, rest, query, fragment = found.groups(default="")
+    if user:
+        name, colon, _ = user[:-1].partition(":")
+        user = f"{name}:{MASK}@" if colon else f"{MASK}@"
+    query = _IN_QUERY.sub(lambda it: f"{it[1]}{it[2]}={MASK}" if it[3] else it[1] + MASK, query)
+    return scheme + user + rest + query + fragment
 
 
 def _split(text: str) -> SplitResult:

@@ -31,6 +31,7 @@ from gateway.calls.registry import Calls
 from gateway.campaigns.service import Campaigns
 from gateway.dialer.dialer import Dialer
 from gateway.farm.farm import Farm
+from gateway.outbox.webhook_check import WebhookCheck
 from gateway.store.companies import Companies
 from gateway.store.store import Store
 
@@ -43,6 +44,7 @@ class Parts:
     companies: Companies | None = None
     campaigns: Campaigns | None = None
     dialer: Dialer | None = None
+    webhooks: WebhookCheck | None = None
     sections: tuple[Section, ...] = ()
     """Further sections, of parts that bring their own."""
 
@@ -66,10 +68,10 @@ class Api:
         finder = CallFinder(calls, parts.store)
         self._sections: tuple[Section, ...] = (
             CallsSection(calls, finder),
-            OrdersSection(finder, destinations),
+            OrdersSection(finder, destinations, parts.dialer),
             ReleasesSection(farm),
-            CampaignsSection(parts.campaigns),
-            CompaniesSection(parts.companies, self.tokens),
+            CampaignsSection(parts.campaigns, parts.dialer),
+            CompaniesSection(parts.companies, self.tokens, parts.webhooks),
             DoNotCallSection(parts.store),
             TokensSection(self.tokens, parts.companies),
             ReplacedSection(calls, finder, destinations),

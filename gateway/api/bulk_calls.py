@@ -4,26 +4,30 @@
                        └──────────not so soon──────────────> 202, a job to ask for them
 
 A job is in the database with its campaign: it is there, and goes on, whatever happens to the
-gateway and to who asked.
+gateway and to who asked. With a key both have ids that come from it: the same request, sent again,
+finishes what the first has begun, and is answered as it would have been.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 import msgspec
 from sqlalchemy import select
 from starlette.responses import Response
 
 from gateway.api.caller import Caller
+from gateway.api.repeats import id_of, other_request
 from gateway.campaigns.admission import Candidate
 from gateway.campaigns.policy import Policy
 from gateway.campaigns.service import MOST_ADDED, Campaigns
 from gateway.campaigns.states import CampaignState, LeadState
-from gateway.campaigns.views import LeadView
+from gateway.campaigns.views import CampaignView, LeadView
 from gateway.store.change import statement_of
 from gateway.store.company import Company
-from gateway.store.store import Store, Upsert
+from gateway.store.store import Store, StoreError, Upsert
 from gateway.store.tables import jobs
 
 KIND = "bulk-calls-sequential"
@@ -99,33 +103,34 @@ class BulkCalls:
 
     def __init__(self, store: Store, campaigns: Campaigns) -> None:
         self._store, self._campaigns = store, campaigns
+        self._orders: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """One request at a time makes the things of a mark."""
 
     async def call(
         self,
         company: Company,
         numbers: Sequence[str],
-        variables: dict[str, str],
         most_seconds: int | None = None,
         patience: float = ANSWER_SECONDS,
+        key: str | None = None,
     ) -> object:
         """Call ``numbers`` in their order; return what is answered, after ``patience`` at most.
 
-        Raises `StoreError`, `CampaignError` and `DialError`.
+        With a ``key`` they are called once, however often that is asked. Raises `StoreError`,
+        `CampaignError`, `DialError`, and `ProblemError` for a key that was used for others.
         """
         policy = Policy(
             agent=company.agent,
             max_seconds=most_seconds or USUAL_CALL_SECONDS,
             breaker_calls=0,
-            variables=variables,
         )
-        campaign = (await self._campaigns.create(KIND, policy, company.id)).id
-        refused = await self._filled(campaign, numbers)
-        kept = _Kept(campaign, company.id, list(numbers), refused)
-        job = await self._keep(kept)
-        if len(refused) < len(numbers):
-            await self._campaigns.start(campaign)
-            if not await self._campaigns.finished(campaign, patience):
-                return _started(job, len(numbers))
+        mark = secrets.token_hex(12) if key is None else id_of(KIND, company.id, key)
+        job = "job_" + mark
+        async with self._orders.setdefault(mark, asyncio.Lock()):
+            kept = await self._ordered(mark, company.id, numbers, policy)
+        is_begun = len(kept.refused) < len(numbers)
+        if is_begun and not await self._campaigns.finished(kept.campaign, patience):
+            return _started(job, len(numbers))
         shown = await self._shown(job, kept)
         if shown.state != CampaignState.COMPLETED:
             return _started(job, len(numbers))
@@ -141,17 +146,46 @@ class BulkCalls:
         kept = msgspec.convert(rows[0]["body"], _Kept)
         return await self._shown(job, kept) if who.of(kept.company) else None
 
+    async def _ordered(
+        self, mark: str, company: int, numbers: Sequence[str], policy: Policy
+    ) -> _Kept:
+        """Have the campaign and the job of a mark be there, and begin, if they do not yet."""
+        campaign = await self._campaign("c" + mark, company, policy)
+        rows = await self._store.rows(select(jobs).where(jobs.c.id == "job_" + mark))
+        if rows:
+            kept = msgspec.convert(rows[0]["body"], _Kept)
+        else:
+            refused = await self._filled(campaign.id, numbers)
+            kept = _Kept(campaign.id, company, list(numbers), refused)
+            await self._keep("job_" + mark, kept)
+        if kept.numbers != list(numbers):
+            raise other_request("list of numbers")
+        if campaign.state == CampaignState.DRAFT and len(kept.refused) < len(numbers):
+            await self._campaigns.start(campaign.id)
+        return kept
+
+    async def _campaign(self, campaign: str, company: int, policy: Policy) -> CampaignView:
+        try:
+            return await self._campaigns.create(KIND, policy, company, campaign)
+        except StoreError as error:
+            if not error.taken:
+                raise
+        return await self._campaigns.get(campaign)
+
     async def _filled(self, campaign: str, numbers: Sequence[str]) -> dict[str, str]:
         """Add the numbers to a campaign; return which rows it would not have."""
         refused: dict[str, str] = {}
         for start in range(0, len(numbers), MOST_ADDED):
             part = [Candidate(number) for number in numbers[start : start + MOST_ADDED]]
-            added = await self._campaigns.add(campaign, part, skip_bad=True, repeats=True)
+            # Those that are there stay as they are, if a request before this one was cut off.
+            first = start - len(refused)
+            added = await self._campaigns.add(
+                campaign, part, first=first, skip_bad=True, repeats=True
+            )
             refused |= {str(start + it.row): it.reason for it in added.refused}
         return refused
 
-    async def _keep(self, kept: _Kept) -> str:
-        job = "job_" + secrets.token_hex(12)
+    async def _keep(self, job: str, kept: _Kept) -> None:
         row = {
             "id": job,
             "kind": KIND,
@@ -161,7 +195,6 @@ class BulkCalls:
         }
         dialect = self._store.engine.dialect.name
         await self._store.commit(statement_of(Upsert("jobs", row), dialect))
-        return job
 
     async def _shown(self, job: str, kept: _Kept) -> BulkJob:
         await self._store.flush(SETTLE_SECONDS)  # the last call's end may still be on its way

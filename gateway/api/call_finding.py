@@ -53,7 +53,8 @@ class CallFinder:
     async def live(self, name: str, who: Caller) -> Call:
         """Return the call in progress of that sid or conversation id. Raises `ProblemError`."""
         call = self._calls.get(name) or self._calls.by_conversation(name)
-        if call is None or not await self._concerns(call.sid, who):
+        # One that has ended is kept until its process has gone, too.
+        if call is None or call.ended or not await self._concerns(call.sid, who):
             raise ProblemError(404, "No such call is in progress.")
         return call
 

@@ -4,12 +4,14 @@ from collections.abc import Awaitable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+from starlette.responses import Response
 
 from gateway.api.caller import Caller, Scope
 from gateway.api.calls import Number
 from gateway.api.dial_problems import dial_problem
 from gateway.api.endpoint import Asked, Endpoint, Handler, NoQuery
 from gateway.api.problems import ProblemError, sentence
+from gateway.api.repeats import id_of, key_of, other_request
 from gateway.campaigns.admission import Candidate
 from gateway.campaigns.errors import (
     BadLeadsError,
@@ -21,7 +23,9 @@ from gateway.campaigns.policy import Policy
 from gateway.campaigns.service import MOST_ADDED, Campaigns
 from gateway.campaigns.states import CampaignState, LeadState
 from gateway.campaigns.views import Added, CampaignView, LeadPage, Progress
+from gateway.dialer.dialer import Dialer
 from gateway.dialer.errors import DialError
+from gateway.store.store import StoreError
 
 MOST_LEADS_BODY = 8 << 20
 """Bytes of a request with leads and their variables."""
@@ -80,8 +84,8 @@ class CampaignsSection:
 
     tag = "campaigns"
 
-    def __init__(self, campaigns: Campaigns | None) -> None:
-        self._campaigns = campaigns
+    def __init__(self, campaigns: Campaigns | None, dialer: Dialer | None = None) -> None:
+        self._campaigns, self._dialer = campaigns, dialer
 
     def endpoints(self) -> list[Endpoint]:
         """Return its rows of the table."""
@@ -106,6 +110,9 @@ class CampaignsSection:
                 body=NewCampaign,
                 answer=CampaignView,
                 status=201,
+                others={200: CampaignView},
+                keyed=True,
+                refusals=(422,),
             ),
             _shown(one, self._show, "Show a campaign.", CampaignView),
             _shown(one + "/progress", self._progress, "Tell how far it is.", Progress),
@@ -140,10 +147,23 @@ class CampaignsSection:
         more = len(found) == query.limit
         return CampaignList(found, found[-1].created if more else None)
 
-    async def _create(self, asked: Asked[NoQuery, NewCampaign]) -> CampaignView:
-        it = asked.body
+    async def _create(self, asked: Asked[NoQuery, NewCampaign]) -> object:
+        it, key = asked.body, key_of(asked.request)
         company = _whose(it.company, asked.who)
-        return await _done(self._service.create(it.name, it.policy, company))
+        if it.policy.agent and company is not None and self._dialer is not None:
+            await _done(self._dialer.check_agent(it.policy.agent, company))
+        if key is None:
+            return await _done(self._service.create(it.name, it.policy, company))
+        campaign = "c" + id_of("campaign", company, key)
+        try:
+            return await _done(self._service.create(it.name, it.policy, company, campaign))
+        except StoreError as error:
+            if not error.taken:
+                raise
+        before = await _done(self._service.get(campaign))
+        if (before.name, before.policy, before.company) != (it.name, it.policy, company):
+            raise other_request("campaign")
+        return Response(msgspec.json.encode(before), 200, media_type="application/json")
 
     async def _show(self, asked: Asked[NoQuery, None]) -> CampaignView:
         return await self._own(asked)

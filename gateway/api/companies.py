@@ -1,16 +1,21 @@
 """Companies: made, changed, listed, taken away. Their secrets go in and never come out."""
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET
 
 from gateway.api.caller import Scope
 from gateway.api.calls import Number
 from gateway.api.endpoint import Asked, Endpoint, NoQuery, Shape
+from gateway.api.masking import kept, shown
 from gateway.api.problems import ProblemError, sentence
 from gateway.api.tokens import ApiTokens
+from gateway.outbox.webhook_check import WebhookCheck
 from gateway.store.companies import Companies, NoCompanyError
 from gateway.store.company import Company, CompanyChange, CompanyError
+from gateway.store.company_settings import check_settings
 
 PAGE = 100
 
@@ -41,8 +46,13 @@ class CompaniesSection:
 
     tag = "companies"
 
-    def __init__(self, companies: Companies | None, tokens: ApiTokens | None = None) -> None:
-        self._companies, self._tokens = companies, tokens
+    def __init__(
+        self,
+        companies: Companies | None,
+        tokens: ApiTokens | None = None,
+        webhooks: WebhookCheck | None = None,
+    ) -> None:
+        self._companies, self._tokens, self._webhooks = companies, tokens, webhooks
 
     def endpoints(self) -> list[Endpoint]:
         """Return its rows of the table."""
@@ -67,7 +77,7 @@ class CompaniesSection:
                 body=NewCompany,
                 answer=Company,
                 status=201,
-                refusals=(409,),
+                refusals=(409, 422),
                 whole_farm=True,
             ),
             Endpoint(
@@ -87,7 +97,7 @@ class CompaniesSection:
                 summary="Change what is named; null takes away.",
                 body=CompanyChange,
                 answer=Company,
-                refusals=(404,),
+                refusals=(404, 422),
                 whole_farm=True,
             ),
             Endpoint(
@@ -113,8 +123,8 @@ class CompaniesSection:
         query = asked.query
         found = await self._store.list(query.after, query.limit + 1)
         more = len(found) > query.limit
-        shown = found[: query.limit]
-        return CompanyList(shown, shown[-1].id if more else None)
+        page = [_shown(it) for it in found[: query.limit]]
+        return CompanyList(page, page[-1].id if more else None)
 
     async def _create(self, asked: Asked[NoQuery, NewCompany]) -> Company:
         body = asked.body
@@ -122,9 +132,19 @@ class CompaniesSection:
         if named:
             raise ProblemError(409, f"There is a company {body.id} already.")
         try:
-            return await self._store.create(body, body.id)
+            await self._check(body, {})
+            return _shown(await self._store.create(body, body.id))
         except CompanyError as error:
             raise ProblemError(422, sentence(error)) from error
+
+    async def _check(self, change: CompanyChange, before: dict[str, Any]) -> None:
+        """Check settings, and put back what was shown masked. Raises `CompanyError`."""
+        if change.settings is UNSET:
+            return
+        change.settings = kept(change.settings, before)
+        check_settings(change.settings)
+        if self._webhooks is not None:
+            await self._webhooks.check(change.settings)
 
     async def _is_there(self, company: int) -> bool:
         try:
@@ -138,13 +158,15 @@ class CompaniesSection:
         if not asked.who.of(company):
             raise ProblemError(404, f"There is no company {company}.")
         try:
-            return await self._store.get(company)
+            return _shown(await self._store.get(company))
         except NoCompanyError as error:
             raise ProblemError(404, sentence(error)) from error
 
     async def _change(self, asked: Asked[NoQuery, CompanyChange]) -> Company:
+        company = _id(asked.path["id"])
         try:
-            return await self._store.change(_id(asked.path["id"]), asked.body)
+            await self._check(asked.body, (await self._store.get(company)).settings)
+            return _shown(await self._store.change(company, asked.body))
         except NoCompanyError as error:
             raise ProblemError(404, sentence(error)) from error
         except CompanyError as error:
@@ -158,6 +180,10 @@ class CompaniesSection:
             raise ProblemError(404, sentence(error)) from error
         if self._tokens is not None:
             await self._tokens.revoke_of(company)
+
+
+def _shown(company: Company) -> Company:
+    return replace(company, settings=shown(company.settings))
 
 
 def _id(text: str) -> int:

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.api.endpoint import Endpoint, NoQuery, Shape
 from gateway.api.problems import PROBLEM_TYPE, ProblemShown, problem
+from gateway.api.repeats import MOST_KEY
 
 VERSION = "1"
 """Of the API: raised when a client that did well before would no longer."""
@@ -47,6 +48,15 @@ def description(tagged: Iterable[tuple[str, Endpoint]], server: str = "/") -> di
             "schemas": components,
         },
     }
+
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A request that is sent again with its key does nothing twice.",
+    "schema": {"type": "string", "maxLength": MOST_KEY},
+}
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[Mapping[Any, Any], dict[str, Any]]:
@@ -85,6 +95,8 @@ def _parameters(it: Endpoint, schemas: Mapping[Any, Any]) -> list[dict[str, Any]
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in _VARIABLE.findall(it.path)
     ]
+    if it.keyed:
+        found.append(_KEY)
     if it.query is NoQuery:
         return found
     whole = msgspec.json.schema_components([it.query], ref_template=_REF)[1][it.query.__name__]

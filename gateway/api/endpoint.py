@@ -80,6 +80,8 @@ class Endpoint:
     refusals: tuple[int, ...] = ()
     refuse: Refuse = problem
     refused_as: Any = None
+    keyed: bool = False
+    """Whether the header Idempotency-Key makes a request that is sent again the same one."""
     whole_farm: bool = False
     """Whether it is about more than one company's own, so that a company's token is refused."""
 

@@ -19,6 +19,7 @@ from gateway.calls.warm_order import (
     TransferRefusedError,
     WarmOrder,
 )
+from gateway.dialer.dialer import Dialer
 from gateway.dialer.numbers import NumberRefusedError
 from shared import messages
 from shared.e164 import NumberError
@@ -86,8 +87,10 @@ class OrdersSection:
 
     tag = "calls"
 
-    def __init__(self, finder: CallFinder, destinations: Mapping[str, str]) -> None:
-        self._finder, self._destinations = finder, destinations
+    def __init__(
+        self, finder: CallFinder, destinations: Mapping[str, str], dialer: Dialer | None = None
+    ) -> None:
+        self._finder, self._destinations, self._dialer = finder, destinations, dialer
 
     def endpoints(self) -> list[Endpoint]:
         """Return its rows of the table."""
@@ -113,7 +116,16 @@ class OrdersSection:
         ]
 
     async def _hang_up(self, asked: Asked[NoQuery, None]) -> CallMoved:
-        call = await self._finder.live(asked.path["sid"], asked.who)
+        sid, who = asked.path["sid"], asked.who
+        try:
+            call = await self._finder.live(sid, who)
+        except ProblemError:
+            # One that we place is no call of ours before it is answered.
+            placed = self._dialer.following.of_call(sid) if self._dialer is not None else None
+            if self._dialer is None or placed is None or not who.of(placed.company):
+                raise
+            self._dialer.hang_up(placed.id)
+            return CallMoved(sid, "ending")
         return _left(call, call.leave(Plan.HANG_UP, "the operator hung up"))
 
     async def _transfer(self, asked: Asked[NoQuery, TransferOrder]) -> CallMoved:

@@ -9,8 +9,8 @@ from gateway.api.caller import Scope
 from gateway.api.endpoint import Asked, Endpoint, NoQuery
 from gateway.api.problems import ProblemError
 from gateway.archive import Archive
-from gateway.store.companies import rotate
 from gateway.store.retention import DAY_SECONDS, Pruned, count_older, prune
+from gateway.store.rotation import rotate
 from gateway.store.secrets import SecretError
 from gateway.store.store import StoreStatistics
 
@@ -77,8 +77,8 @@ class RecordsSection:
         before = time.time() - asked.body.older_than_days * DAY_SECONDS
         it = self._archive
         if asked.body.dry_run:
-            return await count_older(it.store, before)
-        return await prune(it.store, before, it.data_dir)
+            return await count_older(it.store, before, it.needed())
+        return await prune(it.store, before, it.data_dir, it.needed())
 
     async def _rotate(self, asked: Asked[NoQuery, None]) -> Rotated:
         try:

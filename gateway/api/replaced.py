@@ -2,22 +2,26 @@
 
     POST /transferCall   {callId}                            Ultravox's example of a transfer
     GET  /active-calls                                       ... and of its map
-    GET  /api/health                                         Ultravox's cookbook
+    GET  /active-calls/{id}                                  Ultravox's cookbook
+    GET  /api/health                                         ...
     POST /api/transfer   {ultravoxCallId, destinationNumber}
 
 A call is named by what its service calls the conversation, or by its CallSid, so that they work
-for every agent. Unlike there, each but the health needs a token.
+for every agent. Unlike there, each but the health needs a token. The cookbook's
+``GET /api/calls/{id}`` is ``/active-calls/{id}`` here: at that path there is more of a call to see.
 """
 
 import re
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.call_finding import CallFinder
-from gateway.api.caller import Scope
+from gateway.api.caller import Caller, Scope
 from gateway.api.endpoint import Asked, Endpoint, NoQuery
 from gateway.api.problems import ProblemError, sentence
 from gateway.calls.call import Call
@@ -74,6 +78,23 @@ class ActiveCall(msgspec.Struct, rename="camel"):
     twilio_call_sid: str
 
 
+class CookbookCall(msgspec.Struct, rename="camel"):
+    """What the cookbook tells of a call in progress: its SID is masked, its times are ISO 8601."""
+
+    ultravox_call_id: str
+    provider_call_sid: str
+    caller_number: str
+    provider: str
+    start_time: str
+
+
+class CallFound(msgspec.Struct):
+    """A call in progress."""
+
+    status: str
+    data: CookbookCall
+
+
 class Health(msgspec.Struct):
     """The gateway answers."""
 
@@ -93,6 +114,7 @@ class TransferData(msgspec.Struct, rename="camel"):
     ultravox_call_id: str
     provider_call_sid: str
     destination_number: str
+    transfer_initiated: str
 
 
 class TransferResult(msgspec.Struct, rename="camel"):
@@ -154,6 +176,17 @@ class ReplacedSection:
             ),
             Endpoint(
                 method="GET",
+                path="/active-calls/{id}",
+                scope=Scope.READ,
+                handler=self._details,
+                summary="Tell of one call in progress.",
+                answer=CallFound,
+                refusals=(404,),
+                refuse=cookbook_error,
+                refused_as=StatusError,
+            ),
+            Endpoint(
+                method="GET",
                 path="/api/health",
                 scope=None,
                 handler=self._health,
@@ -200,6 +233,14 @@ class ReplacedSection:
             ActiveCall(it.conversation_id or sid, sid) for sid, it in live.items() if sid in own
         ]
 
+    async def _details(self, asked: Asked[NoQuery, None]) -> CallFound:
+        name = asked.path["id"]
+        call = await self._cookbook_call(name, asked.who)
+        shown = CookbookCall(
+            name, call.sid[:5] + "...", call.incoming.from_, "twilio", _iso(call.began)
+        )
+        return CallFound("success", shown)
+
     async def _health(self, asked: Asked[Any, Any]) -> Health:
         return Health("ok")
 
@@ -211,14 +252,27 @@ class ReplacedSection:
             raise ProblemError(
                 400, "Invalid phone number format. Must be E.164 format (e.g., +15551234567)"
             )
-        call = await self._finder.live(it.ultravox_call_id, asked.who)
+        call = await self._cookbook_call(it.ultravox_call_id, asked.who)
         try:
             destination(it.destination_number, {}, call.numbers)
         except (NumberError, NumberRefusedError) as error:
             raise ProblemError(400, sentence(error)) from error
         _dial(call, it.destination_number)
-        data = TransferData(it.ultravox_call_id, call.sid, it.destination_number)
+        data = TransferData(it.ultravox_call_id, call.sid, it.destination_number, _iso(time.time()))
         return TransferDone("success", TransferResult("success", "Call transfer initiated", data))
+
+    async def _cookbook_call(self, name: str, who: Caller) -> Call:
+        """Return a call in progress. Raises `ProblemError` in the cookbook's words."""
+        try:
+            return await self._finder.live(name, who)
+        except ProblemError as error:
+            raise ProblemError(404, f"Call not found: {name[:100]}") from error
+
+
+def _iso(seconds: float) -> str:
+    """Return Unix seconds as JavaScript writes a time."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def _dial(call: Call, number: str) -> None:

@@ -4,8 +4,8 @@
     POST /api/ultravox-calls/ultravox-test-call       ... {systemPrompt?, voice?}
     POST /api/ultravox-calls/bulk-calls-sequential    {companyId, phoneNumbers[]}  ─> bulk_calls
 
-What a company has to say to its agent goes as the call's variables (``system_prompt``, ``model``,
-``voice``, ``first_speaker``), so that it works for every agent. ``joinUrl`` is null: the service
+A company's prompt and voice are every call's of its (`gateway.dialer.company_rules`); a test call
+has others as its variables. ``joinUrl`` is null: the service
 makes its call when the phone is answered, and the URL opens a caller's microphone to whoever has
 it. ``twimlUrl`` is taken and not used, as there.
 """
@@ -19,6 +19,7 @@ from gateway.api.bulk_calls import BulkCalls, BulkDone, BulkJob, BulkStarted, pa
 from gateway.api.caller import Caller, Scope
 from gateway.api.endpoint import Asked, Endpoint, NoQuery
 from gateway.api.problems import ProblemError, sentence
+from gateway.api.repeats import key_of
 from gateway.dialer.dialer import Dialer
 from gateway.dialer.errors import DialError, DialRefusedError
 from gateway.dialer.numbers import NumberRefusedError
@@ -112,6 +113,7 @@ class UltravoxCallsSection:
                 refusals=(404,),
                 refuse=said,
                 refused_as=SaidError,
+                keyed=True,
             )
             for name, handler, summary, body, answer in rows
         ] + [
@@ -128,15 +130,16 @@ class UltravoxCallsSection:
 
     async def _initiate(self, asked: Asked[NoQuery, InitiateCall]) -> CallInitiated:
         company = await self._company(asked.body.company_id, asked.who)
-        sid = await self._call(company, asked.body.destination_number, variables_of(company))
+        number, key = asked.body.destination_number, key_of(asked.request)
+        sid = await self._call(company, number, {}, key)
         return CallInitiated("Call initiated successfully", sid, None)
 
     async def _test(self, asked: Asked[NoQuery, TestCall]) -> CallInitiated:
         it = asked.body
         company = await self._company(it.company_id, asked.who)
         changed = {"system_prompt": it.system_prompt, "voice": it.voice}
-        variables = variables_of(company) | {k: v for k, v in changed.items() if v is not None}
-        sid = await self._call(company, it.destination_number, variables)
+        variables = {k: v for k, v in changed.items() if v is not None}
+        sid = await self._call(company, it.destination_number, variables, key_of(asked.request))
         return CallInitiated("Test call initiated successfully", sid, None)
 
     async def _many(self, asked: Asked[NoQuery, BulkCallsOrder]) -> object:
@@ -155,9 +158,9 @@ class UltravoxCallsSection:
             return await self._bulk.call(
                 company,
                 numbers,
-                variables_of(company),
                 it.max_call_duration,
                 patience(asked.request.headers.get("prefer", "")),
+                key_of(asked.request),
             )
         except (DialError, NumberRefusedError) as error:
             raise _refusal(error) from error
@@ -180,7 +183,9 @@ class UltravoxCallsSection:
         except NoCompanyError as error:
             raise ProblemError(404, NO_CONFIGURATION) from error
 
-    async def _call(self, company: Company, number: str | None, variables: dict[str, str]) -> str:
+    async def _call(
+        self, company: Company, number: str | None, variables: dict[str, str], key: str | None
+    ) -> str:
         to = number or company.default_destination
         if not to:
             raise ProblemError(
@@ -188,22 +193,11 @@ class UltravoxCallsSection:
                 f"destinationNumber is missing, and company {company.id} has no "
                 "default_destination",
             )
-        order = Order(to=to, company=company.id, variables=variables)
+        order = Order(to=to, company=company.id, variables=variables, key=key)
         try:
             return (await self._dialer.dial(order)).call_sid
         except (DialError, NumberRefusedError) as error:
             raise _refusal(error) from error
-
-
-def variables_of(company: Company) -> dict[str, str]:
-    """Return what a company has to say to whoever talks for it."""
-    values = {
-        "system_prompt": company.system_prompt,
-        "model": company.model,
-        "voice": company.voice,
-        "first_speaker": company.first_speaker,
-    }
-    return {name: value for name, value in values.items() if value}
 
 
 def _refusal(error: DialError | NumberRefusedError) -> ProblemError:

@@ -10,13 +10,12 @@ from gateway.api.caller import Caller, Scope
 from gateway.api.dial_problems import dial_problem
 from gateway.api.endpoint import Asked, Endpoint, NoQuery
 from gateway.api.problems import ProblemError, sentence
+from gateway.api.repeats import key_of
 from gateway.carriers.placing import Machine
 from gateway.dialer.dialer import Dialer
 from gateway.dialer.errors import DialError, DialInDoubtError
 from gateway.dialer.numbers import NumberRefusedError
 from gateway.dialer.order import Dialled, Order, Progress
-
-KEY_HEADER = "idempotency-key"
 
 Text = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 Seconds = Annotated[int, Meta(ge=1, le=14_400)]
@@ -78,6 +77,7 @@ class DialSection:
                 answer=CallDialled,
                 status=201,
                 others={200: CallDialled, 202: CallInDoubt},
+                keyed=True,
                 refusals=(404, 422, 503),
             ),
             Endpoint(
@@ -92,7 +92,7 @@ class DialSection:
         ]
 
     async def _dial(self, asked: Asked[NoQuery, CallOrder]) -> object:
-        key = asked.body.key or asked.request.headers.get(KEY_HEADER, "")[:200] or None
+        key = asked.body.key or key_of(asked.request)
         return await dial(self._dialer, asked.body, asked.who, key)
 
     async def _progress(self, asked: Asked[NoQuery, None]) -> Progress:

@@ -79,7 +79,8 @@ class CallPlan:
 class Attempt:
     """An attempt. Times in Unix seconds; ``status`` is the carrier's last word.
 
-    ``campaign`` and ``lead`` say for which row of which campaign it is, if for any.
+    ``campaign`` and ``lead`` say for which row of which campaign it is, if for any. ``account`` is
+    the carrier's that is asked, empty if that was not written down.
     """
 
     id: str
@@ -90,6 +91,7 @@ class Attempt:
     created: float
     campaign: str | None = None
     lead: int | None = None
+    account: str = ""
     sid: str = ""
     status: str = ""
     answered_by: str = ""

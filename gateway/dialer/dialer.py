@@ -9,7 +9,7 @@ on as any other; `plan` tells that webhook what the call is for.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,11 +22,13 @@ from gateway.dialer.acceptance import check_variables, numbers
 from gateway.dialer.attempt import NOT_NOW, Attempt, AttemptState, CallPlan
 from gateway.dialer.do_not_call import DoNotCall
 from gateway.dialer.errors import DialInDoubtError, DialRefusedError, DialUnavailableError
-from gateway.dialer.following import Following, FollowTimes
+from gateway.dialer.follow_times import FollowTimes
+from gateway.dialer.following import Following
 from gateway.dialer.ledger import Ledger
 from gateway.dialer.lines import Line, Lines
 from gateway.dialer.numbers import prepare
 from gateway.dialer.order import Dialled, Order, new_id, placed_for
+from gateway.dialer.placed import Placed
 from gateway.store.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
@@ -72,6 +74,7 @@ class Dialer(PlacedCalls):
         self._lines, self._agents, self._rules, self._now = lines, agents, rules, clock
         self._ledger, self.do_not_call = Ledger(store), DoNotCall(store)
         self.following = Following(self._ledger, lines, times or FollowTimes(), clock)
+        self._placed = Placed(self._ledger, lines, self.following)
         self.draining = False
 
     # Placing -----------------------------------------------------------------------------------
@@ -137,7 +140,7 @@ class Dialer(PlacedCalls):
             raise DialUnavailableError("the server is stopping: no new calls are placed")
         to, from_ = numbers(order, line)
         await self.do_not_call.check(to, order.company)
-        agent = self._agent(order.agent or line.agent)
+        agent = self._agent(order.agent or line.agent, line.agents)
         check_variables(order)
         machine = order.machine or Machine(self._agents.machine_policy(agent, from_))
         plan = CallPlan(
@@ -148,18 +151,28 @@ class Dialer(PlacedCalls):
             order.most_seconds or self._rules.most_seconds,
             order.transfer_of,
         )
-        return Attempt(
-            new_id(order), to, from_, order.company, plan, self._now(), order.campaign, order.lead
-        )
+        whose = (order.company, plan, self._now(), order.campaign, order.lead)
+        return Attempt(new_id(order), to, from_, *whose, line.account_sid or "")
 
-    def _agent(self, name: str | None) -> str:
+    def _agent(self, name: str | None, allowed: Collection[str] | None) -> str:
         if not name:
             return ""
         found = self._agents.named(name)
         if found is None:
             sentence = f"no agent is called {name[:80]!r}: name it in routes.toml, under agents"
             raise DialRefusedError("agent", sentence)
+        if allowed is not None and found not in {self._agents.named(each) for each in allowed}:
+            known = ", ".join(allowed) or "none (settings.agents)"
+            sentence = f"the company may not use the agent {name[:80]!r}; it may use: {known}"
+            raise DialRefusedError("agent", sentence)
         return found
+
+    async def check_agent(self, name: str, company: int | None) -> None:
+        """Raise `DialRefusedError` for an agent that a company may not name, or that is none."""
+        try:
+            self._agent(name, await self._lines.agents_of(company))
+        except StoreError as error:
+            raise DialUnavailableError(f"the database is away: {error.sentence}") from error
 
     async def _written(self, attempt: Attempt, *, needed: bool) -> bool:
         """Write a new attempt down; false if there is one with its id. Raises `StoreError`.
@@ -221,7 +234,7 @@ class Dialer(PlacedCalls):
 
     # What the webhooks ask -----------------------------------------------------------------------
 
-    async def plan(self, marker: str, sid: str) -> PlacedFor | None:
+    async def plan(self, marker: str, sid: str, account: str) -> PlacedFor | None:
         """Return what the answered call ``sid`` is for; ``None`` if it is not known.
 
         ``marker`` may be empty: a call that was taken over from a gateway that died is known by
@@ -229,7 +242,7 @@ class Dialer(PlacedCalls):
         """
         try:
             async with asyncio.timeout(PLAN_SECONDS):
-                attempt = await self._find(marker, sid)
+                attempt = await self._placed.of(marker, sid, account)
         except (StoreError, TimeoutError) as error:
             log.error("what an answered call is for is not known", error=str(error))  # noqa: TRY400
             return None
@@ -238,15 +251,15 @@ class Dialer(PlacedCalls):
         self.following.told(attempt, sid, "in-progress", final=False)
         return placed_for(attempt)
 
-    async def told(self, marker: str, sid: str, status: str, *, final: bool) -> None:
+    async def told(self, marker: str, sid: str, status: str, account: str, *, final: bool) -> None:
         """The carrier reported a call's status."""
-        attempt = await self._known(marker, sid)
+        attempt = await self._placed.known(marker, sid, account)
         if attempt is not None:
             self.following.told(attempt, sid, status, final=final)
 
-    async def answered_by(self, marker: str, sid: str, verdict: str) -> None:
+    async def answered_by(self, marker: str, sid: str, verdict: str, account: str) -> None:
         """The carrier knows who has answered."""
-        attempt = await self._known(marker, sid)
+        attempt = await self._placed.known(marker, sid, account)
         if attempt is not None and attempt.sid == sid:
             self.following.answered_by(attempt, verdict)
 
@@ -265,21 +278,6 @@ class Dialer(PlacedCalls):
     async def progress(self, dial_id: str) -> Attempt | None:
         """Return an attempt. Raises `StoreError`."""
         return self.following.get(dial_id) or await self._ledger.recall(dial_id)
-
-    async def _known(self, marker: str, sid: str) -> Attempt | None:
-        try:
-            return await self._find(marker, sid)
-        except StoreError as error:
-            # It is looked at by REST when it is overdue.
-            log.warning("a callback is not noted", error=error.sentence, call_sid=sid)
-            return None
-
-    async def _find(self, marker: str, sid: str) -> Attempt | None:
-        attempt = self.following.get(marker)
-        if attempt is None:
-            recalled = await (self._ledger.recall(marker) if marker else self._ledger.of_call(sid))
-            attempt = recalled and self.following.adopt(recalled)
-        return attempt
 
     # Life ----------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.carriers.placing import PlacedCall
 from gateway.dialer.attempt import Attempt, AttemptState
 from gateway.dialer.errors import DialError
+from gateway.dialer.follow_times import FollowTimes
 from gateway.dialer.ledger import Ledger
 from gateway.dialer.lines import Lines
 from gateway.store.store import StoreError
@@ -31,24 +32,6 @@ MOST_REMEMBERED = 1000
 MOST_LOOKS = 10  # at a time
 
 _UNDECIDED = frozenset({AttemptState.CREATING, AttemptState.DOUBT})
-
-
-@dataclass(frozen=True, slots=True)
-class FollowTimes:
-    """When the carrier is asked, in seconds.
-
-    Its list lags behind, so an attempt in doubt is looked for after ``first_look``, again every
-    ``again`` (doubled while the carrier cannot be asked, up to ``longest``), and lost if it is not
-    there after ``give_up``. Of a call that exists the end is overdue when ring time or talk time
-    are over by ``overdue``.
-    """
-
-    tick: float = 1.0
-    first_look: float = 8.0
-    give_up: float = 45.0
-    again: float = 10.0
-    longest: float = 300.0
-    overdue: float = 30.0
 
 
 @dataclass(slots=True)
@@ -92,6 +75,11 @@ class Following:
         """Return an attempt that is open, or was a short while ago."""
         watch = self._open.get(dial_id)
         return watch.attempt if watch is not None else self._past.get(dial_id)
+
+    def of_call(self, sid: str) -> Attempt | None:
+        """Return the open attempt whose call the carrier calls so."""
+        found = (it.attempt for it in self._open.values() if it.attempt.sid == sid)
+        return next(found, None) if sid else None
 
     def follow(self, attempt: Attempt) -> None:
         """Follow a new attempt; whoever asks the carrier says what came of that."""
@@ -266,8 +254,7 @@ class Following:
 
     async def _look_for(self, watch: _Watch) -> None:
         attempt = watch.attempt
-        since = attempt.created - self._times.longest
-        others = await self._ledger.others(attempt, since)
+        others = await self._ledger.others(attempt)
         line = await self._lines.line(attempt.company)
         asked_at = self._mono()
         found = await line.control.find_placed(

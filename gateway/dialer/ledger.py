@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.carriers.placing import Machine as AnsweringMachine
 from gateway.dialer.attempt import MOVES, NOT_NOW, OPEN, Attempt, AttemptState, CallPlan
+from gateway.store.change import inserting
 from gateway.store.store import Store, StoreError, Upsert
 from gateway.store.tables import attempts
 from shared.machine import Machine
+
+_OTHERS_SECONDS = 2 * 3600.0
+"""How long before an attempt another one may have been that could be taken for it."""
 
 
 class Ledger:
@@ -26,8 +29,7 @@ class Ledger:
     async def open(self, attempt: Attempt) -> bool:
         """Write a new attempt; false if its id is taken. Durable. Raises `StoreError`."""
         dialect = self._store.engine.dialect.name
-        make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-        new = make(attempts).values(**_row(attempt))
+        new = inserting(attempts, dialect).values(**_row(attempt))
         return await self._store.commit(new.on_conflict_do_nothing(index_elements=["id"])) == 1
 
     async def reopen(self, attempt: Attempt) -> bool:
@@ -61,13 +63,13 @@ class Ledger:
         rows = await self._store.rows(select(attempts).where(attempts.c.state.in_(states)))
         return [_attempt(row) for row in rows]
 
-    async def others(self, attempt: Attempt, since: float) -> frozenset[str]:
-        """Return the calls of other attempts to its number. Raises `StoreError`."""
+    async def others(self, attempt: Attempt) -> frozenset[str]:
+        """Return the calls of other attempts to its number, of that time. Raises `StoreError`."""
         table = attempts.c
         rows = await self._store.rows(
             select(table.call_sid).where(
                 table.phone == attempt.to,
-                table.created >= since,
+                table.created >= attempt.created - _OTHERS_SECONDS,
                 table.id != attempt.id,
                 table.call_sid.is_not(None),
             )
@@ -83,6 +85,7 @@ def _row(it: Attempt) -> dict[str, Any]:
         "company_id": it.company,
         "phone": it.to,
         "from_number": it.from_,
+        "account_sid": it.account or None,
         "state": it.state.value,
         "call_sid": it.sid or None,
         "created": it.created,
@@ -113,6 +116,7 @@ def _attempt(row: RowMapping) -> Attempt:
         created=row["created"],
         campaign=row["campaign_id"],
         lead=row["lead"],
+        account=row["account_sid"] or "",
         sid=row["call_sid"] or "",
         status=row["status"] or "",
         answered_by=row["answered_by"] or "",

@@ -16,6 +16,7 @@ from gateway.carriers.placing import CallPlacing
 from gateway.dialer.errors import DialRefusedError, DialUnavailableError
 from gateway.dialer.numbers import NumberRules
 from gateway.dialer.pace import Pace
+from gateway.store.company_settings import allowed_agents, number_lists
 from gateway.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,11 @@ class CompanyAccount:
     default_to: str | None = None
     agent: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_account(self) -> bool:
+        """Whether it calls through an account of its own."""
+        return bool(self.account_sid and self.auth_token)
 
 
 class Companies(Protocol):
@@ -79,6 +85,9 @@ class Line:
     default_to: str | None = None
     agent: str | None = None
     shared: bool = False
+    account_sid: str | None = None
+    agents: tuple[str, ...] | None = None
+    """Those that may be named; ``None``: all."""
 
     def turn_at(self) -> float:
         """Take the next turn; return when it is (monotonic). Raises `DialUnavailableError`."""
@@ -97,6 +106,7 @@ class OperatorLine:
     caller_id: str | None
     rules: NumberRules
     calls_per_second: float = 1.0
+    account_sid: str | None = None
 
 
 Connect = Callable[[CompanyAccount], CallPlacing]
@@ -117,19 +127,26 @@ class Lines:
         """
         operator = self._operator
         if company is None:
-            return Line(self._own(), operator.caller_id, (operator.rules,), self._pace)
+            return Line(
+                self._own(),
+                operator.caller_id,
+                (operator.rules,),
+                self._pace,
+                account_sid=operator.account_sid,
+            )
         it = await self._companies.account(company)
         if it is None:
             raise DialRefusedError("company", f"there is no company {company}")
-        allow, deny = _prefixes(it, "dial_allow"), _prefixes(it, "dial_deny")
-        rules = operator.rules.narrowed(allow, deny)
-        shared = not (it.account_sid and it.auth_token)
+        rules = (operator.rules.narrowed(*number_lists(it.settings)),)
+        shared = not it.has_account
         if not shared:
             control, pace = await self._account(it)
             caller_id = it.caller_id
         else:
             control, pace, caller_id = self._own(), self._pace, it.caller_id or operator.caller_id
-        return Line(control, caller_id, rules, pace, it.default_to, it.agent, shared)
+        account_sid = operator.account_sid if shared else it.account_sid
+        lead = (it.default_to, it.agent, shared, account_sid, allowed_agents(it.settings))
+        return Line(control, caller_id, rules, pace, *lead)
 
     def _own(self) -> CallPlacing:
         if self._operator.control is None:
@@ -155,6 +172,20 @@ class Lines:
             await oldest.aclose()
         return found
 
+    async def account_of(self, company: int | None) -> str | None:
+        """Return the account through which a company calls, if it is known.
+
+        Raises `StoreError`.
+        """
+        it = None if company is None else await self._companies.account(company)
+        own = it.account_sid if it is not None and it.has_account else None
+        return own or self._operator.account_sid
+
+    async def agents_of(self, company: int | None) -> tuple[str, ...] | None:
+        """Return the agents that a company may name, ``None`` for all. Raises `StoreError`."""
+        it = None if company is None else await self._companies.account(company)
+        return None if it is None else allowed_agents(it.settings)
+
     async def company_of(self, account_sid: str) -> int | None:
         """Return whose own account it is, ``None`` if it is no company's. Raises `StoreError`."""
         it = await self._companies.of_account(account_sid)
@@ -174,8 +205,3 @@ class Lines:
         while self._accounts:
             _, (control, _) = self._accounts.popitem()
             await control.aclose()
-
-
-def _prefixes(it: CompanyAccount, name: str) -> tuple[str, ...]:
-    found = it.settings.get(name, ())
-    return tuple(str(each) for each in found) if isinstance(found, list | tuple) else ()

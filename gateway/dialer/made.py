@@ -4,7 +4,7 @@ from gateway.carriers.placing import CallPlacing
 from gateway.carriers.twilio.account import rest_of
 from gateway.dialer.companies import StoredCompanies
 from gateway.dialer.dialer import Agents, Dialer, DialRules
-from gateway.dialer.following import FollowTimes
+from gateway.dialer.follow_times import FollowTimes
 from gateway.dialer.lines import CompanyAccount, Lines, OperatorLine
 from gateway.dialer.numbers import NumberRules
 from gateway.store.companies import Companies
@@ -26,7 +26,9 @@ def make_dialer(
 ) -> Dialer:
     """Return a dialer. ``control`` is the REST of the operator's own account."""
     rules, rate = number_rules(settings), settings.dial_calls_per_second
-    operator = OperatorLine(control, settings.twilio_phone_number, rules, rate)
+    operator = OperatorLine(
+        control, settings.twilio_phone_number, rules, rate, settings.twilio_account_sid
+    )
 
     def connect(it: CompanyAccount) -> CallPlacing:
         assert it.account_sid is not None

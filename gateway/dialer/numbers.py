@@ -12,7 +12,7 @@ It refuses to know the do-not-call list, which is in the database (`gateway.dial
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import phonenumbers
@@ -87,17 +87,19 @@ class NumberRules:
 
     ``region`` (ISO 3166, such as ``DE``) is where numbers without ``+`` are; without it they are
     refused. ``allow`` and ``deny`` are prefixes in E.164, ``+49`` or ``+4930``; an empty ``allow``
-    allows all. The longer prefix decides, and of two of one length ``deny``.
+    allows all. The longer prefix decides, and of two of one length ``deny``. ``also`` are others
+    that a number must please as well.
     """
 
     region: str | None = None
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    also: tuple["NumberRules", ...] = ()
 
-    def narrowed(self, allow: Iterable[str], deny: Iterable[str]) -> tuple["NumberRules", ...]:
+    def narrowed(self, allow: Iterable[str], deny: Iterable[str]) -> "NumberRules":
         """Return these and a company's own: a number must please both."""
         own = NumberRules(self.region, tuple(allow), tuple(deny))
-        return (self, own) if own.allow or own.deny else (self,)
+        return replace(self, also=(*self.also, own)) if own.allow or own.deny else self
 
     def check(self, number: str) -> None:
         """Check an E.164 number against the lists. Raises `NumberRefusedError`."""
@@ -107,6 +109,8 @@ class NumberRules:
             raise NumberRefusedError(number, Reason.DENIED)
         if self.allow and not allowed:
             raise NumberRefusedError(number, Reason.NOT_ALLOWED)
+        for others in self.also:
+            others.check(number)
 
 
 def prepare() -> None:

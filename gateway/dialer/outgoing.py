@@ -2,7 +2,7 @@
 
 ``{phoneNumber, firstMessage?}`` → ``{success, callSid}``; a bad number 422, the carrier's no 500,
 both ``{detail}``. Unlike there it needs a token. What is to be said first reaches the agent as
-``call.variables.firstMessage``.
+``call.variables.firstMessage``, and goes before what the operator's own service would have said.
 """
 
 from typing import Annotated
@@ -14,12 +14,16 @@ from starlette.responses import JSONResponse, Response
 from gateway.api.caller import Scope
 from gateway.api.endpoint import Asked, Endpoint, NoQuery
 from gateway.api.problems import ProblemError, sentence
+from gateway.api.repeats import key_of
 from gateway.dialer.dialer import Dialer
 from gateway.dialer.errors import DialError
 from gateway.dialer.numbers import NumberRefusedError
 from gateway.dialer.order import Order
+from gateway.outbox.first_message import VARIABLE
 
 PATH = "/outgoing-call"
+
+_NAMES = ("firstMessage", VARIABLE)
 
 
 class OutgoingCall(msgspec.Struct, rename="camel"):
@@ -69,16 +73,18 @@ class OutgoingSection:
                 refusals=(422, 500),
                 refuse=told,
                 refused_as=Detail,
+                keyed=True,
             )
         ]
 
     async def _dial(self, asked: Asked[NoQuery, OutgoingCall]) -> OutgoingPlaced:
         it, number = asked.body, asked.body.phone_number
-        variables = {} if it.first_message is None else {"firstMessage": it.first_message}
+        variables = {} if it.first_message is None else dict.fromkeys(_NAMES, it.first_message)
         order = Order(
             to=number if number.startswith("+") else f"+{number}",
             company=asked.who.company,
             variables=variables,
+            key=key_of(asked.request),
         )
         try:
             dialled = await self._dialer.dial(order)

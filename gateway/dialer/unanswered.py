@@ -4,19 +4,24 @@ They are written down and told of here, from what the dialer knows. It knows not
 were answered: those keep their own record.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from gateway.dialer.attempt import Attempt, AttemptState
+from gateway.outbox.call_values import call_of, ended_of
 from gateway.outbox.outbox import Outbox
-from gateway.outbox.reports import call_of, ended_event, ended_of
+from gateway.outbox.reports import ended_event
 from gateway.store.store import Store, Upsert
 
 _UNANSWERED = frozenset({"busy", "no-answer", "canceled", "failed"})
 
 
-def keep_unanswered(store: Store, outbox: Outbox) -> Callable[[Attempt], None]:
+def keep_unanswered(
+    store: Store, outbox: Outbox, clock: Callable[[], float] = time.time
+) -> Callable[[Attempt], None]:
     """Return what is to hear of each change of an attempt (``Following.listeners``)."""
+    began = clock()
 
     def changed(it: Attempt) -> None:
         if it.state is not AttemptState.ENDED or it.answered or it.status not in _UNANSWERED:
@@ -30,7 +35,7 @@ def keep_unanswered(store: Store, outbox: Outbox) -> Callable[[Attempt], None]:
                 name: [] for name in ("transcript", "turns", "tools", "recordings", "troubles")
             }
             told = {**ended_of(row), **nothing, "state": None, "variables": dict(it.plan.variables)}
-            outbox.post(ended_event(call_of(row), told))
+            outbox.post(ended_event(call_of(row), told, again=it.created < began))
 
     return changed
 

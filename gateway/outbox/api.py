@@ -10,7 +10,7 @@ from gateway.api.caller import Caller, Scope
 from gateway.api.endpoint import Asked, Endpoint, NoQuery
 from gateway.api.problems import ProblemError
 from gateway.outbox.outbox import Outbox, OutboxStatistics
-from shared.urls import without_password
+from shared.urls import masked
 
 PAGE = 200
 MOST_IDS = 500
@@ -187,7 +187,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "state": "waiting" if row["state"] == "held" else row["state"],
         "call": row["call_sid"],
         "company": row["company_id"],
-        "url": without_password(row["url"]),
+        "url": masked(row["url"]),
         "tries": row["tries"],
         "next_at": row["next_at"],
         "created": row["created"],

@@ -9,7 +9,7 @@ the middle of a call. A company's are in its ``settings``, and its keys in its s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -27,6 +27,19 @@ MOST_URLS = 5
 """Addresses of one company."""
 
 _PAGE = 500
+
+
+class Audience(Protocol):
+    """Those who want to know."""
+
+    def of(self, company: int | None) -> Sequence[Endpoint]:
+        """Return who wants to know of a company's calls, or of those that are nobody's."""
+
+    def secrets(self, owner: int | None) -> Sequence[str] | None:
+        """Return what signs requests to ``owner``'s addresses; ``None`` if there is no such."""
+
+    async def load(self) -> None:
+        """Find out who they are. Raises ``StoreError``."""
 
 
 @dataclass(frozen=True, slots=True)

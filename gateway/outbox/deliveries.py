@@ -62,28 +62,7 @@ class Deliveries:
 
     def add(self, it: Delivery, state: str) -> None:
         """Have a delivery written soon; one of the same id is replaced."""
-        self._store.write(
-            Upsert(
-                "deliveries",
-                {
-                    "id": it.id,
-                    "call_sid": it.call_sid[:64] if it.call_sid else None,
-                    "company_id": it.owner,
-                    "event": it.event,
-                    "url": it.url,
-                    "body": it.body,
-                    "lane": it.lane,
-                    "shape": it.shape.value,
-                    "state": state,
-                    "tries": it.tries,
-                    "tries_before": it.tries_before,
-                    "next_at": it.created,
-                    "expires": it.created + LIFETIME,
-                    "created": it.created,
-                    "ended": None,
-                },
-            )
-        )
+        self._store.write(Upsert("deliveries", row_of(it, state)))
 
     def tried(self, it: Delivery, tried: Tried, following: Next, at: float, again: float) -> None:
         """Have a try written soon, and what follows from it; ``again`` is when the next is due."""
@@ -151,6 +130,11 @@ class Deliveries:
             )
         )
         return found, later[0]["soonest"]
+
+    async def told(self, ids: Sequence[str]) -> frozenset[str]:
+        """Return those of ``ids`` that are no longer held back: they are told, or will be."""
+        rows = await self._store.rows(select(_c.id).where(_c.id.in_(ids), _c.state != HELD))
+        return frozenset(str(row["id"]) for row in rows)
 
     async def release(self, before: float) -> int:
         """Let go of what a gateway that died had held back; return how many."""
@@ -259,6 +243,27 @@ def delivery(
     """Return a new delivery to ``endpoint``."""
     owner, shape = endpoint.owner, endpoint.shape
     return Delivery(identity, event, endpoint.url, owner, shape, body, call_sid, time.time())
+
+
+def row_of(it: Delivery, state: str) -> dict[str, Any]:
+    """Return the row of a new delivery."""
+    return {
+        "id": it.id,
+        "call_sid": it.call_sid[:64] if it.call_sid else None,
+        "company_id": it.owner,
+        "event": it.event,
+        "url": it.url,
+        "body": it.body,
+        "lane": it.lane,
+        "shape": it.shape.value,
+        "state": state,
+        "tries": it.tries,
+        "tries_before": it.tries_before,
+        "next_at": it.created,
+        "expires": it.created + LIFETIME,
+        "created": it.created,
+        "ended": None,
+    }
 
 
 def _delivery(row: RowMapping) -> Delivery:

@@ -4,6 +4,7 @@ The names of the gateway's own events:
 
     call.started         a call was accepted
     call.ended           its agent is done: transcript, outcome, times, tools
+    call.transcript      what a service has told of it later than that
     call.transferred     the human to whom it was passed on has hung up, or did not answer
     campaign.…           what a campaign tells
 
@@ -45,7 +46,8 @@ class Event:
     """Something that has happened. ``at`` is in Unix seconds.
 
     ``key`` makes it the same event when it is told again (``call.ended`` of one call); without it
-    each is another. ``company`` is whose call it is about.
+    each is another. ``company`` is whose call it is about. ``again``: a gateway before this one may
+    have told it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Event:
     company: int | None = None
     key: str | None = None
     at: float = field(default_factory=time.time)
+    again: bool = False
 
     @property
     def call_sid(self) -> str | None:
@@ -168,7 +171,9 @@ def _json(value: Any) -> bytes:
 def _voxflow(event: Event) -> bytes | None:
     """``data`` is a text there: the transcript, or JSON within JSON."""
     number = str(event.call.get("number", "") or "Unknown")
-    if event.name == "call.ended":
+    if event.data.get("transcript_follows"):
+        return None  # there, a call's transcript is told once
+    if event.name in ("call.ended", "call.transcript"):
         lines = event.data.get("transcript", [])
         text = "\n".join(f"{str(line['role']).title()}: {line['text']}" for line in lines)
         return _json({"route": "2", "number": number, "data": text[-MOST_BODY // 4 :]})

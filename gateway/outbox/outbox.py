@@ -17,35 +17,24 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
 from urllib.parse import urlsplit
 
 import structlog
 
+from gateway.outbox.audience import Audience
 from gateway.outbox.courier import Courier
 from gateway.outbox.deliveries import HELD, WAITING, Deliveries, Delivery, delivery
-from gateway.outbox.event import Endpoint, Event, body_of, delivery_id, event_id
+from gateway.outbox.event import Event, body_of, delivery_id, event_id
 from gateway.outbox.lane import Lane
+from gateway.outbox.once import Once
 from gateway.outbox.parcel import parcel_of
+from gateway.outbox.prepared import Prepared
 from gateway.outbox.schedule import Next, Tried, after
 from gateway.store.store import StoreError
 
 log = structlog.get_logger(__name__)
 
 _LONGEST_WAIT = 3600.0
-
-
-class Audience(Protocol):
-    """Those who want to know."""
-
-    def of(self, company: int | None) -> Sequence[Endpoint]:
-        """Return who wants to know of a company's calls, or of those that are nobody's."""
-
-    def secrets(self, owner: int | None) -> Sequence[str] | None:
-        """Return what signs requests to ``owner``'s addresses; ``None`` if there is no such."""
-
-    async def load(self) -> None:
-        """Find out who they are. Raises ``StoreError``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +47,7 @@ class OutboxRules:
     at_once: int = 16
     flush: float = 5.0
     retry_look: float = 5.0
+    look: float = 10.0
     sweep: float = 3600.0
     keep: float = 30 * 86400.0
     scale: float = 1.0
@@ -92,19 +82,31 @@ class Outbox:
         self._wake = asyncio.Event()
         self._counts = OutboxStatistics()
         self._began = clock()
+        retry = self._rules.retry_look * self._rules.scale
+        self._once = Once(deliveries, self.send, self._rules.flush, retry)
 
     # Events ------------------------------------------------------------------------------------
 
     def post(self, event: Event) -> int:
         """Have everybody told who wants to know; return how many. Never waits, never fails."""
-        made = self._made(event)
-        for each in made:
-            self.deliveries.add(each, WAITING)
+        it = self.prepared(event)
+        if not (event.again and self._once.put(it, WAITING)):
+            for each in it.deliveries:
+                self.deliveries.add(each, WAITING)
+            self.send(it)
+        return len(it.deliveries)
+
+    def prepared(self, event: Event) -> Prepared:
+        """Return what tells an event, to be committed with what it tells of, and then sent."""
+        return Prepared(tuple(self._made(event)))
+
+    def send(self, it: Prepared) -> None:
+        """Tell what was written down."""
+        for each in it.deliveries:
             self._lane(each.lane).add(each)
-        self._counts.posted += len(made)
-        if made:
+        self._counts.posted += len(it.deliveries)
+        if it.deliveries:
             self._wake.set()
-        return len(made)
 
     def tells(self, company: int | None) -> bool:
         """Whether anybody wants to know of a company's calls."""
@@ -115,8 +117,10 @@ class Outbox:
 
         If the gateway dies before, it is told as it is.
         """
-        for each in self._made(event):
-            self.deliveries.add(each, HELD)
+        it = self.prepared(event)
+        if not (event.again and self._once.put(it, HELD)):
+            for each in it.deliveries:
+                self.deliveries.add(each, HELD)
 
     async def posted(self, event: Event) -> bool:
         """`post`, and wait until it is durable: it will be told whatever happens.
@@ -149,7 +153,7 @@ class Outbox:
     async def settle(self, seconds: float) -> bool:
         """Wait until nothing is under way or ready; false if it was not within ``seconds``."""
         limit = self._now() + seconds
-        while any(lane.sending or (len(lane) and lane.circuit.may()) for lane in self._all()):
+        while self._once or any(it.sending or (len(it) and it.circuit.may()) for it in self._all()):
             if self._now() > limit:
                 return False
             await asyncio.sleep(0.05)
@@ -174,6 +178,7 @@ class Outbox:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._recover())
                 tasks.create_task(self._sweep())
+                tasks.create_task(self._once.run())
                 while True:
                     await self._turn(tasks)
         finally:
@@ -268,18 +273,19 @@ class Outbox:
             self._wake.set()
 
     async def _recover(self) -> None:
-        """Find what a gateway before this one has left."""
+        """Find what a gateway before this one has left, then now and then what nobody has sent."""
+        is_first = True
         while True:
-            try:
+            pause = self._rules.retry_look * self._rules.scale
+            with suppress(StoreError):
                 if await self.deliveries.written(self._rules.flush):
-                    await self._audience.load()
-                    await self.deliveries.release(self._began)
+                    if is_first:
+                        await self._audience.load()
+                        await self.deliveries.release(self._began)
                     for lane, soonest in await self.deliveries.lanes():
                         self._look(lane, soonest)
-                    return
-            except StoreError:
-                pass
-            await asyncio.sleep(self._rules.retry_look * self._rules.scale)
+                    is_first, pause = False, self._rules.look
+            await asyncio.sleep(pause)
 
     async def _sweep(self) -> None:
         """Give up what is too old to be tried, take away what is too old to be kept."""

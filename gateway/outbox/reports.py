@@ -2,7 +2,7 @@
 
 It keeps the call's record, as everybody's, and listens in: what is written down is what is told.
 
-    begun ──> call.started      ended and its process gone ──> call.ended
+    begun ──> call.started      ended and its process gone ──> call.ended ──> call.transcript
                                 dialled, and the human's leg over ──> call.transferred
 
 `call.ended` is held in the database from the call's end on, so that neither a process that takes
@@ -11,13 +11,24 @@ its time nor a gateway that dies loses it.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.calls.answers import IncomingCall
 from gateway.calls.state import Plan
 from gateway.farm.process import ExitReport
+from gateway.outbox.call_values import (
+    LINE,
+    RECORDING_PATH,
+    TOOL,
+    TURN,
+    call_of,
+    ended_of,
+    picked,
+    recording_of,
+    transcript_event,
+)
 from gateway.outbox.event import Event
 from gateway.outbox.outbox import Outbox
 from gateway.store.call_rows import WholeCall
@@ -32,8 +43,8 @@ MOST_TOOLS = 200
 GONE_SECONDS = 20.0
 """A process that outlives its call by this is waited for no longer."""
 
-RECORDING_PATH = "/api/calls/{sid}/recording"
-
+OWED_SECONDS = 15.0
+"""A service that takes longer to tell what was said is told of by an event of its own."""
 
 MOST_PASSED = 1000
 """Calls that were passed on, and of whose end we have not heard."""
@@ -71,6 +82,7 @@ class ReportedRecord(CallRecord):
         self._tools: deque[Mapping[str, Any]] = deque(maxlen=MOST_TOOLS)
         self._recordings: dict[str, Mapping[str, Any]] = {}
         self._is_over = self._is_gone = self._is_told = False
+        self._is_direct, self._is_whole = False, False
         self._timer: asyncio.TimerHandle | None = None
         self._passed_to = ""
 
@@ -96,6 +108,7 @@ class ReportedRecord(CallRecord):
     def begun(self, release: str, direct: bool) -> None:
         """The call was accepted."""
         super().begun(release, direct)
+        self._is_direct = direct
         if release:  # or else nobody could take it
             key = f"{self._began}"
             self._outbox.post(self._event("call.started", {"resumed": self._known}, key))
@@ -126,24 +139,53 @@ class ReportedRecord(CallRecord):
         super().exited(report)
         self._is_gone = True
         if self._is_over:
-            self._tell()
+            self._finish()
 
     def _over(self) -> None:
         if self._is_over:
             return
         self._is_over = True
         if self._is_gone:
+            self._finish()
+        else:
+            self._hold(GONE_SECONDS)
+
+    def _finish(self) -> None:
+        """Its process is gone: tell its end, when the service that held it has told its words."""
+        if self._is_owed:
+            self._hold(OWED_SECONDS)
+        else:
             self._tell()
-            return
+
+    @property
+    def _is_owed(self) -> bool:
+        return self._is_direct and not (self._is_whole or self._is_told or self._lines)
+
+    def whole(self) -> None:
+        """Nothing more is coming of it."""
+        self._is_whole = True
+        if self._is_over and not self._is_told:
+            self._tell()
+        elif self._is_told and self._lines:
+            call = self._call()
+            event = transcript_event(call, self._lines, self._tools, again=self._known)
+            self._outbox.post(event)
+            self._lines.clear()
+
+    def _hold(self, seconds: float) -> None:
+        """Keep its end in the database, and tell it in some seconds at the latest."""
         self._outbox.hold(self._ended())
-        self._timer = asyncio.get_running_loop().call_later(GONE_SECONDS, self._tell)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._tell)
 
     def _tell(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if not self._is_told:
+            event = self._ended()
             self._is_told = True
-            self._outbox.post(self._ended())
+            self._outbox.post(event)
             self._lines.clear()
             self._turns.clear()
             self._tools.clear()
@@ -167,15 +209,17 @@ class ReportedRecord(CallRecord):
         own_url = self._incoming.leg.url(RECORDING_PATH.format(sid=self._incoming.sid))
         data = {
             **ended_of(row),
-            "transcript": [picked(line, _LINE) for line in self._lines],
-            "turns": [picked(turn, _TURN) for turn in self._turns.values()],
-            "tools": [picked(tool, _TOOL) for tool in self._tools],
+            "transcript": [picked(line, LINE) for line in self._lines],
+            "turns": [picked(turn, TURN) for turn in self._turns.values()],
+            "tools": [picked(tool, TOOL) for tool in self._tools],
             "recordings": [recording_of(it, own_url) for it in self._recordings.values()],
             "state": row.get("agent_state"),
             "troubles": row.get("troubles") or [],
             "variables": dict(placed.variables) if placed is not None else {},
         }
-        return ended_event(self._call(), data)
+        if self._is_owed:
+            data["transcript_follows"] = True
+        return ended_event(self._call(), data, again=self._known)
 
 
 class ReportingRecords(StoreRecords):
@@ -203,47 +247,12 @@ class ReportingRecords(StoreRecords):
     def dial_ended(self, sid: str, answered: bool) -> None:
         """The human's leg of a call whose process is gone is over."""
         super().dial_ended(sid, answered)
-        passed = self._passed.pop(sid, None) or Passed({"sid": sid}, None, None)
-        self._outbox.post(transferred(passed, answered))
+        passed = self._passed.pop(sid, None)
+        lost = Passed({"sid": sid}, None, None)
+        self._outbox.post(transferred(passed or lost, answered, again=passed is None))
 
 
 # As values ---------------------------------------------------------------------------------------
-
-_ENDED = ("outcome", "reason", "status", "began", "answered", "ended", "answered_by")
-_LINE = ("role", "text", "at_ms", "interrupted")
-_TURN = ("number", "reply_ms", "own_ms", "stages")
-_TOOL = ("name", "arguments", "outcome", "text", "seconds", "at_ms")
-
-
-def call_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which call it is, of a row of the table of calls. ``number`` is the other side's."""
-    direction = row.get("direction") or ""
-    from_, to = row.get("from_number") or "", row.get("to_number") or ""
-    return {
-        "sid": row.get("sid"),
-        "direction": direction,
-        "from": from_,
-        "to": to,
-        "number": to if direction.startswith("outbound") else from_,
-        "agent": row.get("agent"),
-        "release": row.get("release"),
-        "company": row.get("company_id"),
-        "campaign": row.get("campaign_id"),
-        "lead": row.get("lead"),
-        "conversation_id": row.get("conversation_id"),
-    }
-
-
-def ended_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how it ended. ``seconds`` is how long somebody was on the line with the agent."""
-    answered, ended = row.get("answered"), row.get("ended")
-    seconds = round(ended - answered, 3) if answered and ended else 0.0
-    return {
-        **picked(row, _ENDED),
-        "seconds": seconds,
-        "transferred_to": row.get("transferred_to"),
-        "exit": row.get("exit"),
-    }
 
 
 def lost(it: WholeCall) -> Event:
@@ -251,42 +260,25 @@ def lost(it: WholeCall) -> Event:
     row = asdict(it.call)
     data = {
         **ended_of(row),
-        "transcript": [picked(asdict(line), _LINE) for line in it.lines[-MOST_LINES:]],
-        "turns": [picked(asdict(turn), _TURN) for turn in it.turns[-MOST_TURNS:]],
-        "tools": [picked(asdict(tool), _TOOL) for tool in it.tool_calls[-MOST_TOOLS:]],
+        "transcript": [picked(asdict(line), LINE) for line in it.lines[-MOST_LINES:]],
+        "turns": [picked(asdict(turn), TURN) for turn in it.turns[-MOST_TURNS:]],
+        "tools": [picked(asdict(tool), TOOL) for tool in it.tool_calls[-MOST_TOOLS:]],
         "recordings": [recording_of(asdict(each), None) for each in it.recordings],
         "state": it.agent_state,
         "troubles": list(it.troubles),
         "variables": {},
     }
-    return ended_event(call_of(row), data)
+    return ended_event(call_of(row), data, again=True)
 
 
-def ended_event(call: Mapping[str, Any], data: Mapping[str, Any]) -> Event:
-    """Return `call.ended`: one for each call, however often it is told."""
-    return Event("call.ended", call, data, call.get("company"), f"{call['sid']}\nended")
+def ended_event(call: Mapping[str, Any], data: Mapping[str, Any], *, again: bool) -> Event:
+    """Return `call.ended`: one for each call. ``again``: it may have been told in a life before."""
+    key = f"{call['sid']}\nended"
+    return Event("call.ended", call, data, call.get("company"), key, again=again)
 
 
-def transferred(passed: Passed, answered: bool) -> Event:
-    """Return what became of a call that was passed on."""
+def transferred(passed: Passed, answered: bool, *, again: bool = False) -> Event:
+    """Return what became of a call that was passed on. ``again``: as of `ended_event`."""
     data = {"to": passed.to, "answered": answered}
-    sid = passed.call["sid"]
-    return Event("call.transferred", passed.call, data, passed.company, f"{sid}\ntransferred")
-
-
-def recording_of(row: Mapping[str, Any], own_url: str | None) -> dict[str, Any]:
-    """Return where a recording is to be had: ours at the API, the carrier's at the carrier."""
-    own = row.get("kind") != "carrier"
-    path = RECORDING_PATH.format(sid=row.get("call_sid") or row.get("id"))
-    return {
-        "id": row.get("id"),
-        "kind": row.get("kind"),
-        "status": row.get("status"),
-        "seconds": row.get("seconds"),
-        "url": (own_url or path) if own else row.get("url"),
-    }
-
-
-def picked(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return these columns of a row."""
-    return {name: row.get(name) for name in names}
+    key = f"{passed.call['sid']}\ntransferred"
+    return Event("call.transferred", passed.call, data, passed.company, key, again=again)

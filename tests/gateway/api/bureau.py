@@ -14,6 +14,7 @@ from gateway.api.caller import Scope
 from gateway.calls.registry import Calls
 from gateway.farm.farm import Farm
 from gateway.operator_socket import OperatorApp
+from gateway.outbox.webhook_check import WebhookCheck
 from gateway.store.companies import Companies
 from gateway.store.engine import open_store
 from gateway.store.recorder import StoreRecords
@@ -61,14 +62,16 @@ class Bureau:
 
 
 @asynccontextmanager
-async def bureau(folder: Path) -> AsyncIterator[Bureau]:
-    """Open an API over an empty store."""
-    store = await open_store(None, folder, limits=QUICK)
+async def bureau(
+    folder: Path, webhooks: WebhookCheck | None = None, *, database: str | None = None
+) -> AsyncIterator[Bureau]:
+    """Open an API over an empty store, on SQLite unless a ``database`` is named."""
+    store = await open_store(database, folder, limits=QUICK)
     farm = FakeFarm()
     farm_ = cast("Farm", farm)
     calls = Calls(farm_, RULES, 100, records=StoreRecords(store))
     companies = Companies(store, Secrets(["a key"]))
-    api = Api(calls, farm_, TOKEN, DESTINATIONS, Parts(store, companies))
+    api = Api(calls, farm_, TOKEN, DESTINATIONS, Parts(store, companies, webhooks=webhooks))
     app = Starlette(routes=api.routes())
     async with _client(app) as client, _client(OperatorApp(app)) as operator:
         yield Bureau(store, calls, farm, api, app, client, operator)

@@ -1,6 +1,7 @@
 """A dialer with a real store and a real REST client, and the fake Twilio at the other end."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from aiohttp import web
 from gateway.carriers.twilio.placing import TwilioPlacing
 from gateway.carriers.twilio.sdk import Account
 from gateway.dialer.dialer import Dialer, DialRules
-from gateway.dialer.following import FollowTimes
+from gateway.dialer.follow_times import FollowTimes
 from gateway.dialer.lines import Companies, CompanyAccount, Lines, OperatorLine
 from gateway.dialer.numbers import NumberRules
 from gateway.store.engine import open_store
@@ -81,9 +82,11 @@ def new_dialer(
     companies: Companies | None = None,
     rules: NumberRules | None = None,
     caller_id: str | None = FROM,
+    clock: Callable[[], float] = time.time,
 ) -> Dialer:
     """Return a dialer; `QUICK` is how it follows calls."""
-    operator = OperatorLine(control, caller_id, rules or NumberRules(region="DE"), 1000.0)
+    rules = rules or NumberRules(region="DE")
+    operator = OperatorLine(control, caller_id, rules, 1000.0, ACCOUNT_SID)
 
     def connect(it: CompanyAccount) -> TwilioPlacing:
         assert control is not None
@@ -94,7 +97,8 @@ def new_dialer(
         )
 
     lines = Lines(operator, companies or Directory({}), connect)
-    return Dialer(store, lines, Crew(), DialRules(origin, ring_seconds=20, most_seconds=60), QUICK)
+    said = DialRules(origin, ring_seconds=20, most_seconds=60)
+    return Dialer(store, lines, Crew(), said, QUICK, clock)
 
 
 @asynccontextmanager
@@ -143,12 +147,12 @@ async def _webhooks(dialers: list[Dialer]) -> AsyncIterator[str]:
 
     async def take(request: web.Request) -> web.Response:
         form, marker, dialer = await request.post(), request.query["dial"], dialers[-1]
-        sid = str(form["CallSid"])
+        sid, account = str(form["CallSid"]), str(form["AccountSid"])
         if request.path == "/twilio/amd":
-            await dialer.answered_by(marker, sid, str(form["AnsweredBy"]))
+            await dialer.answered_by(marker, sid, str(form["AnsweredBy"]), account)
         elif request.path == "/twilio/status":
             status = str(form["CallStatus"])
-            await dialer.told(marker, sid, status, final=status in final)
+            await dialer.told(marker, sid, status, account, final=status in final)
         return web.Response(status=204)
 
     app = web.Application()

@@ -43,7 +43,7 @@ async def test_a_call_is_placed_with_all_it_needs(tmp_path: Path) -> None:
             "AsyncAmdStatusCallback": [f"{base}/amd{tail}"],
             "AsyncAmdStatusCallbackMethod": ["POST"],
         }
-        plan = await it.dialer.plan(dialled.id, dialled.call_sid)
+        plan = await it.dialer.plan(dialled.id, dialled.call_sid, ACCOUNT_SID)
         assert plan is not None
         assert (plan.agent, plan.variables) == ("sales:Caller", {"name": "Ada"})
 
@@ -202,7 +202,7 @@ async def test_a_company_calls_through_its_own_account_as_itself(tmp_path: Path)
     async with world(tmp_path, companies=directory) as it:
         dialled = await it.dialer.dial(Order(company=1))
         assert (dialled.to, dialled.from_) == ("+493087654321", "+15550009999")
-        plan = await it.dialer.plan(dialled.id, dialled.call_sid)
+        plan = await it.dialer.plan(dialled.id, dialled.call_sid, ACCOUNT_SID)
         assert plan is not None
         assert plan.agent == "desk:Desk"
         with pytest.raises(NumberRefusedError):
@@ -231,11 +231,11 @@ async def test_a_plan_is_known_by_the_call_alone_and_never_for_another_call(
         dialled = await it.dialer.dial(Order(to=TO, variables={"name": "Ada"}))
         await it.settled()
         async with successor(it) as after:
-            by_sid = await after.plan("", dialled.call_sid)
+            by_sid = await after.plan("", dialled.call_sid, ACCOUNT_SID)
             assert by_sid is not None
             assert by_sid.variables == {"name": "Ada"}
-            assert await after.plan(dialled.id, "CA" + "9" * 32) is None
-            assert await after.plan("d" + "9" * 32, "CA" + "9" * 32) is None
+            assert await after.plan(dialled.id, "CA" + "9" * 32, ACCOUNT_SID) is None
+            assert await after.plan("d" + "9" * 32, "CA" + "9" * 32, ACCOUNT_SID) is None
 
 
 async def test_an_attempt_that_is_not_wanted_any_more_is_ended_as_soon_as_it_exists(
@@ -262,7 +262,7 @@ async def test_what_a_call_takes_over_is_known_to_the_next_gateway(tmp_path: Pat
         dialled = await it.dialer.dial(Order(to=TO, transfer_of="CA" + "1" * 32))
         await it.settled()
         async with successor(it) as after:
-            plan = await after.plan(dialled.id, dialled.call_sid)
+            plan = await after.plan(dialled.id, dialled.call_sid, ACCOUNT_SID)
             assert plan is not None
             assert plan.transfer_of == "CA" + "1" * 32
 

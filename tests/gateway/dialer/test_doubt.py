@@ -11,7 +11,7 @@ from gateway.dialer.errors import DialInDoubtError, DialRefusedError, DialUnavai
 from gateway.dialer.lines import TURN_SECONDS
 from gateway.dialer.order import Dialled, Order, new_id
 from tests.fakes.twilio_callee import Callee
-from tests.fakes.twilio_rest import Trouble
+from tests.fakes.twilio_rest import ACCOUNT_SID, Trouble
 from tests.gateway.dialer.exchange import FROM, QUICK, TO, successor, world
 from tests.harness import eventually
 
@@ -114,7 +114,7 @@ async def test_a_call_that_turns_up_after_it_was_given_up_is_hung_up(tmp_path: P
         lost = Attempt("d" + "1" * 32, TO, FROM, None, CallPlan(), 0.0)
         lost.fails(AttemptState.LOST, "not there", 0.0)
         await it.dialer._ledger.open(lost)
-        await it.dialer.told(lost.id, dialled.call_sid, "in-progress", final=False)
+        await it.dialer.told(lost.id, dialled.call_sid, "in-progress", ACCOUNT_SID, final=False)
         await eventually(lambda: it.twilio.account.calls[dialled.call_sid].ended is not None, 5)
 
 

@@ -46,11 +46,12 @@ async def outbox(
     keys: tuple[str, ...] = (),
     seconds: float = 2.0,
     scale: float = SCALE,
+    look: float = 60.0,
 ) -> AsyncIterator[Outbox]:
     """Run an outbox until the block ends; then it is gone as if it were killed."""
     listeners = Listeners(list(endpoints), {None: keys, **{it.owner: keys for it in endpoints}})
     courier = Courier(Lines(ssl.create_default_context()), seconds)
-    rules = OutboxRules(scale=scale, retry_look=100.0)
+    rules = OutboxRules(scale=scale, retry_look=100.0, look=look)
     it = Outbox(Deliveries(store), listeners, courier, rules)
     living = asyncio.create_task(it.run())
     try:

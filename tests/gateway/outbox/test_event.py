@@ -79,6 +79,13 @@ def test_voxflows_flows_get_what_they_got() -> None:
     assert body_of(Event("call.started", CALL, {}), "ev", Shape.VOXFLOW) is None
 
 
+def test_voxflows_flows_get_a_transcript_once() -> None:
+    early = Event("call.ended", CALL, {"transcript": [], "transcript_follows": True})
+    late = Event("call.transcript", CALL, {"transcript": [{"role": "user", "text": "Hi."}]})
+    assert body_of(early, "ev", Shape.VOXFLOW) is None
+    assert json.loads(body_of(late, "ev", Shape.VOXFLOW) or b"")["data"] == "User: Hi."
+
+
 @pytest.mark.parametrize("name", ["", "1", "call.ended", "a b", "x" * 49, "ä", "a\n", "-x"])
 def test_an_agents_event_has_a_name_of_one_word(name: str) -> None:
     with pytest.raises(EventError):

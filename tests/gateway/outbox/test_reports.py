@@ -93,6 +93,7 @@ async def test_a_whole_call_is_told_of_twice(store: Store) -> None:
         assert n8n.bodies("call.ended")[0]["call"]["agent"] == "desk:Desk"
         await asyncio.sleep(0.1)
         assert [body["event"] for body in n8n.bodies()] == ["call.started", "call.ended"]
+        assert await store.flush()
         rows = await store.rows(select(calls_table.c.outcome))
         assert [row["outcome"] for row in rows] == ["completed"]
 
@@ -190,6 +191,61 @@ async def test_a_call_that_died_with_its_gateway_is_told_of_once(store: Store) -
         assert n8n.bodies("call.ended")[0]["data"]["outcome"] == "lost"
         await store.flush()
         assert await tell_lost(store, book, box, 0.0, []) == 0
+
+
+async def test_a_call_that_comes_back_in_time_is_told_of_by_its_own_end(store: Store) -> None:
+    await died(store)
+    async with N8nFake() as n8n, outbox(store, at(n8n)) as box:
+        it = Farmed(store, box)
+        it.calls.next(incoming(), None)
+        it.streams()
+        it.ends()
+        it.farm.workers[-1].exit()
+        await eventually(lambda: n8n.bodies("call.ended"))
+        assert await tell_lost(store, CallBook(store), box, 0.0, []) == 0
+        (body,) = n8n.bodies("call.ended")
+        assert body["data"]["outcome"] == "completed"
+        assert n8n.bodies("call.started")[0]["data"] == {"resumed": True}
+
+
+async def test_a_call_that_comes_back_after_it_was_told_to_be_lost_has_no_second_end(
+    store: Store,
+) -> None:
+    await died(store)
+    async with N8nFake() as n8n, outbox(store, at(n8n)) as box:
+        assert await tell_lost(store, CallBook(store), box, 0.0, []) == 1
+        await eventually(lambda: n8n.bodies("call.ended"))
+        it = Farmed(store, box)
+        it.calls.next(incoming(), None)
+        it.streams()
+        it.ends()
+        it.farm.workers[-1].exit()
+        await eventually(lambda: len(n8n.bodies("call.started")) == 1)
+        assert await box.settle(5.0)
+        (body,) = n8n.bodies("call.ended")
+        assert body["data"]["outcome"] == "lost"
+        (row,) = await box.deliveries.page(event="call.ended")
+        assert (row["state"], row["tries"]) == ("delivered", 1)
+
+
+async def test_a_transfer_whose_gateway_died_is_told_of_once_however_often_it_is_asked(
+    store: Store,
+) -> None:
+    async with N8nFake() as n8n, outbox(store, at(n8n)) as box:
+        for _ in range(2):
+            it = Farmed(store, box)
+            it.calls.next(incoming(), True)
+            await eventually(lambda: n8n.bodies("call.transferred"))
+            assert await box.settle(5.0)
+        assert len(n8n.received) == 1
+
+
+async def died(store: Store) -> None:
+    """Let a call have been in progress in a gateway that died."""
+    record = StoreRecords(store).of(incoming(), known=False)
+    record.begun("r1", direct=False)
+    await store.flush()
+    assert await mark_lost(store, 1e12) == 1
 
 
 async def test_nothing_is_kept_for_nobody(store: Store) -> None:

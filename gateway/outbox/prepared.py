@@ -1,0 +1,34 @@
+"""An event that is written down with what it tells of, in one transaction: both or neither.
+
+    made = outbox.prepared(event)
+    if await store.commit(*made.statements(here), move):    # the last one says whether it was done
+        outbox.send(made)
+
+``here`` is what must hold for ``move`` to be done: where it does not, nothing is told either. A
+gateway that dies between the two has the next one tell it: the rows wait in the database.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Executable, insert, literal, select, true
+
+from gateway.outbox.deliveries import WAITING, Delivery, row_of
+from gateway.store.tables import deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What tells an event to everybody who wants to know; nothing of it is written or sent yet."""
+
+    deliveries: tuple[Delivery, ...]
+
+    def statements(self, here: ColumnElement[bool] | None = None) -> Sequence[Executable]:
+        """Return what writes it down if ``here`` holds (about other tables' rows: an EXISTS)."""
+        condition = true() if here is None else here
+        made = []
+        for each in self.deliveries:
+            row = row_of(each, WAITING)
+            values = [literal(row[name], deliveries.c[name].type).label(name) for name in row]
+            made.append(insert(deliveries).from_select(list(row), select(*values).where(condition)))
+        return made
