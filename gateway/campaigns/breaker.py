@@ -1,6 +1,7 @@
 """Stops a campaign whose calls mostly fail, before everybody was called in vain. No I/O."""
 
 from collections import deque
+from collections.abc import Iterable
 
 from gateway.campaigns.outcomes import Outcome
 
@@ -28,6 +29,16 @@ class Breaker:
         if broken <= self._share * len(self._last):
             return None
         return f"{broken} of the last {len(self._last)} calls failed"
+
+    def recall(self, outcomes: Iterable[Outcome]) -> None:
+        """Calls of a life before have ended so, the newest last; the campaign still runs.
+
+        If they would stop it, it was resumed since, and they do not count any more.
+        """
+        self._last.clear()
+        self._last.extend(outcome.broken for outcome in outcomes)
+        if self.tripped is not None:
+            self.reset()
 
     def reset(self) -> None:
         """Forget the past: the operator says that it is mended."""

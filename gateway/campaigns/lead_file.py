@@ -21,8 +21,18 @@ PHONE_NAMES = (
 """Names of the column with the number, the surest first; compared without case and signs."""
 
 _DELIMITERS = ",;\t|"
+_HEAD = 64 << 10
+"""Letters among which the first line ends."""
 _NUMBER = re.compile(r"['+(]*\d[\d\s().\-/]{4,}")
-_ROUNDED = re.compile(r"\d[.,]\d+[eE]\+?\d+")
+_ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+?\d+")
+_AS_DECIMAL = re.compile(r"(\+?\d{6,})[.,]0+")
+"""A number that went through a column of decimals: its digits are all there."""
+_AS_FORMULA = re.compile(r'="([^"]*)"')
+"""How a cell is kept from being taken for a number."""
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Marks of direction and the like, which come with numbers that are copied from elsewhere."""
+_SAID = re.compile(r'\s*"?sep=(?P<sign>[,;\t|])"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+"""A first line that says what separates cells, as spreadsheets understand it."""
 
 
 class LeadFileError(Exception):
@@ -93,29 +103,37 @@ def _decoded(data: bytes) -> str:
 
 
 def _csv(text: str, column: str | None) -> LeadFile:
-    delimiter = _delimiter(text)
-    records = _records(text, delimiter)
+    said, before = _SAID.match(text), 0
+    if said is not None:
+        text, before = text[said.end() :], len(said[0].splitlines())
+    delimiter = said["sign"] if said is not None else _delimiter(text)
+    records = _records(text, delimiter, before)
     line, header = next(records, (0, []))
     if not header:
         raise LeadFileError("the file is empty")
     cells = [cell.strip() for cell in header]
     if len(cells) == 1 and _NUMBER.fullmatch(cells[0]) and column is None:
-        return LeadFile(_csv_rows(_records(text, delimiter), ["phone"], 0), "the only column")
-    if any(_NUMBER.fullmatch(cell) for cell in cells):
-        raise LeadFileError("the first line must name the columns, such as phone,name", line)
-    place = _phone_place(cells, column)
+        rows = _csv_rows(_records(text, delimiter, before), ["phone"], 0)
+        return LeadFile(rows, "the only column")
+    try:
+        place = _phone_place(cells, column)
+    except LeadFileError:
+        if column is not None or not any(_NUMBER.fullmatch(cell) for cell in cells):
+            raise
+        sentence = "the first line must name the columns, such as phone,name"
+        raise LeadFileError(sentence, line) from None
     return LeadFile(_csv_rows(records, _names(cells, line), place), cells[place])
 
 
-def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record that is not blank, with the line where it begins."""
+def _records(text: str, delimiter: str, before: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record that is not blank, with the line where it begins; ``before`` are others."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1
+    line = before + 1
     try:
         for record in reader:
             if any(cell.strip() for cell in record):
                 yield line, record
-            line = reader.line_num + 1
+            line = before + reader.line_num + 1
     except csv.Error as error:
         raise LeadFileError(_csv_advice(str(error)), line) from error
 
@@ -144,8 +162,8 @@ def _csv_rows(
 
 def _delimiter(text: str) -> str:
     """Return what separates cells: what the first line has most of, outside quotes."""
-    first = re.sub(r'"[^"]*"', "", text.lstrip("\r\n").partition("\n")[0])
-    return max(_DELIMITERS, key=first.count)
+    first = re.split(r"[\r\n]", re.sub(r'"[^"]*"', "", text[:_HEAD].lstrip("\r\n")), maxsplit=1)
+    return max(_DELIMITERS, key=first[0].count)
 
 
 def _phone_place(cells: Sequence[str], column: str | None) -> int:
@@ -251,7 +269,11 @@ def _text(value: Any) -> str:
 
 
 def _row(line: int, phone: str, variables: Mapping[str, str]) -> Row | BadRow:
-    phone = phone.strip().lstrip("'").strip()
+    phone = _INVISIBLE.sub("", phone).strip().lstrip("'").strip()
+    if formula := _AS_FORMULA.fullmatch(phone):
+        phone = formula[1].strip()
+    if decimal := _AS_DECIMAL.fullmatch(phone):
+        phone = decimal[1]
     if not phone:
         return BadRow(line, "", "there is no number")
     if _ROUNDED.fullmatch(phone):

@@ -8,17 +8,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, func, select, update
+from sqlalchemy import Executable, func, or_, select, update
 
+from gateway.campaigns.moves import CampaignMoves
+from gateway.campaigns.outcomes import Outcome, outcome_of
 from gateway.campaigns.scheduler import Lead
 from gateway.campaigns.states import (
-    CAMPAIGN_MOVES,
     LEAD_MOVES,
     CampaignMove,
     CampaignState,
     LeadMove,
     LeadState,
 )
+from gateway.dialer.attempt import AttemptState
 from gateway.store.store import Store
 from gateway.store.tables import attempts, campaigns, leads
 
@@ -55,8 +57,9 @@ class Flying:
 class CampaignLedger:
     """The leads of one campaign, as its runner sees them."""
 
-    def __init__(self, store: Store, campaign: str) -> None:
+    def __init__(self, store: Store, campaign: str, moves: CampaignMoves | None = None) -> None:
         self._store, self._campaign = store, campaign
+        self._moves = moves or CampaignMoves(store)
 
     async def page(self, now: float) -> Sequence[Lead]:
         """Return leads that are due, those that are due longest first."""
@@ -93,6 +96,34 @@ class CampaignLedger:
             .order_by(table.number)
         )
         return [Flying(_lead(it), it["attempt_id"] or "", LeadState(it["state"])) for it in rows]
+
+    async def ended(self, most: int) -> Sequence[Outcome]:
+        """Return how the last calls of which the lead knows the end have ended, oldest first.
+
+        That somebody answered and was not served is known of a lead's last call only.
+        """
+        it, lead = attempts.c, leads.c
+        flying = [state.value for state in LeadState if state.in_flight]
+        known = [outcome.value for outcome in Outcome]
+        when = func.coalesce(it.ended, it.created)
+        rows = await self._store.rows(
+            select(it.status, it.answered_by, lead.outcome)
+            .select_from(attempts.outerjoin(leads, lead.attempt_id == it.id))
+            .where(
+                it.campaign_id == self._campaign,
+                # The lead's outcome is durable before the attempt's end, or without it.
+                or_(it.state == AttemptState.ENDED.value, lead.outcome.in_(known)),
+                or_(lead.state.is_(None), lead.state.not_in(flying)),
+            )
+            .order_by(when.desc(), it.id)
+            .limit(most)
+        )
+        return [
+            Outcome(row["outcome"])
+            if row["outcome"] in set(Outcome)
+            else outcome_of(row["status"] or "", row["answered_by"] or "")
+            for row in reversed(rows)
+        ]
 
     async def attempted(self, ids: Sequence[str]) -> frozenset[str]:
         """Return those of ``ids`` of which the dialer has written down that it would call."""
@@ -150,7 +181,7 @@ class CampaignLedger:
 
     async def move(self, move: CampaignMove, now: float, why: str | None = None) -> bool:
         """Move the campaign; false if it is not where ``move`` begins."""
-        return await self._store.commit(moved(self._campaign, move, now, why)) == 1
+        return await self._moves.make(self._campaign, move, now, why)
 
     def _moved(self, number: int, move: LeadMove) -> Any:
         """Return the update of a lead by ``move``, from where it is allowed."""
@@ -165,30 +196,6 @@ class CampaignLedger:
             )
             .values(state=next(iter(to.values())).value)
         )
-
-
-def moved(campaign: str, move: CampaignMove, now: float, why: str | None = None) -> Any:
-    """Return the update of a campaign by ``move``, from where it is allowed."""
-    to = {it: state for (it, by), state in CAMPAIGN_MOVES.items() if by is move}
-    values: dict[str, Any] = {"state": next(iter(to.values())).value, "why": why}
-    if move is CampaignMove.START:
-        values["started"] = now
-    if next(iter(to.values())).final:
-        values["ended"] = now
-    return (
-        update(campaigns)
-        .where(campaigns.c.id == campaign, campaigns.c.state.in_([it.value for it in to]))
-        .values(values)
-    )
-
-
-def cancelled(campaign: str) -> Any:
-    """Return the update that cancels all leads of a campaign that wait."""
-    return (
-        update(leads)
-        .where(leads.c.campaign_id == campaign, leads.c.state == LeadState.WAITING.value)
-        .values(state=LeadState.CANCELLED.value)
-    )
 
 
 def open_campaigns() -> Any:

@@ -1,57 +1,35 @@
 """The campaigns of a gateway, made of its parts."""
 
-from collections.abc import Callable
-
-import msgspec
-
 from gateway.calls.registry import Calls
-from gateway.campaigns.service import Campaigns, Tell
-from gateway.campaigns.states import CampaignMove
+from gateway.campaigns.moves import Post
+from gateway.campaigns.service import Campaigns
 from gateway.campaigns.surroundings import Surroundings
-from gateway.campaigns.views import CampaignView, Progress
 from gateway.carriers.twilio import faults
 from gateway.dialer.dialer import Dialer
 from gateway.farm.farm import Farm
-from gateway.outbox.event import Event
 from gateway.store.store import Store
-
-EVENTS = {
-    CampaignMove.START: "campaign.started",
-    CampaignMove.PAUSE: "campaign.paused",
-    CampaignMove.RESUME: "campaign.resumed",
-    CampaignMove.CANCEL: "campaign.cancelled",
-    CampaignMove.TRIP: "campaign.stopped",
-    CampaignMove.FINISH: "campaign.completed",
-}
-"""What webhooks are told of a campaign."""
 
 
 def make_campaigns(
-    store: Store,
-    dialer: Dialer,
-    calls: Calls,
-    farm: Farm,
-    most_calls: int,
-    post: Callable[[Event], object],
+    store: Store, dialer: Dialer, calls: Calls, farm: Farm, places: int, post: Post
 ) -> Campaigns:
-    """Return campaigns that leave no call without a process: ``most_calls`` is MAX_CALLS.
+    """Return campaigns that call only while fewer than ``places`` calls are in progress.
 
     ``post`` tells an event to those who want to know.
     """
 
     def free() -> int:
         able = farm.ready and not calls.draining
-        return most_calls - len(calls) if able else 0
+        return places - len(calls) if able else 0
 
     around = Surroundings(dialer, free, calls.unserved, faults.OF_THE_ACCOUNT, faults.OF_THE_MOMENT)
-    return Campaigns(store, around, teller(post))
+    return Campaigns(store, around, post)
 
 
-def teller(post: Callable[[Event], object]) -> Tell:
-    """Return what posts a campaign's moves as events."""
+def places(most_calls: int, reserve: int) -> int:
+    """Return how many calls there may be before campaigns wait: one at least.
 
-    def tell(move: CampaignMove, it: CampaignView, progress: Progress) -> None:
-        data = msgspec.to_builtins(progress)
-        post(Event(EVENTS[move], call={}, data={"campaign": data}, company=it.company))
-
-    return tell
+    ``most_calls`` is MAX_CALLS, ``reserve`` CAMPAIGN_RESERVE: the percentage of it, rounded up,
+    that is left to callers.
+    """
+    return max(1, most_calls - -(-most_calls * reserve // 100))

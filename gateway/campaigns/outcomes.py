@@ -23,7 +23,10 @@ class Outcome(StrEnum):
     @property
     def broken(self) -> bool:
         """Tell whether something was wrong with us or the carrier, and not with the callee."""
-        return self in {Outcome.FAILED, Outcome.LOST}
+        return self in BROKEN
+
+
+BROKEN = frozenset({Outcome.FAILED, Outcome.LOST})
 
 
 def outcome_of(status: str, answered_by: str = "") -> Outcome:

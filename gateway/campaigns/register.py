@@ -171,6 +171,7 @@ def _leads(campaign: str) -> Select[Any]:
         select(
             *(it.number, it.phone, it.state, it.outcome, it.attempts, it.call_sid, it.error),
             *(it.next_at, it.variables, attempts.c.status, attempts.c.answered_by),
+            attempts.c.created.label("called"),
             (calls.c.ended - calls.c.answered).label("seconds"),
         )
         .select_from(

@@ -11,6 +11,7 @@ A database that is away holds up the campaign: what is in flight goes on, nobody
 
 import asyncio
 import contextlib
+import math
 import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -20,6 +21,7 @@ import structlog
 from gateway.campaigns.flight import AGAIN_SECONDS, Flight
 from gateway.campaigns.flights import Flights
 from gateway.campaigns.ledger import CampaignLedger
+from gateway.campaigns.outage import FIRST_PAUSE, LAST_PAUSE, Outage
 from gateway.campaigns.placing import end, place
 from gateway.campaigns.scheduler import (
     Decision,
@@ -42,9 +44,6 @@ from gateway.dialer.lines import Line
 from gateway.dialer.order import dial_id
 from gateway.store.store import StoreError
 
-FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
-"""Seconds until it is tried again when database or carrier are away; doubled each time."""
-
 
 class Runner:
     """Runs one campaign; ``run`` is its life. ``halt`` lets it end with the calls in flight."""
@@ -53,12 +52,13 @@ class Runner:
         self._campaign, self._ledger, self._around = campaign, ledger, around
         self._scheduler = Scheduler(campaign.policy)
         self._scheduler.halted = campaign.halted or campaign.cancelled
-        self.cancelled = campaign.cancelled
+        self.cancelled, self._forgives = campaign.cancelled, campaign.forgives
         self._flights = Flights(campaign.policy, around)
         self._line: Line | None = None
         self._quiet_until = 0.0
-        self._database_pause = self._carrier_pause = FIRST_PAUSE
+        self._carrier_pause = FIRST_PAUSE
         self._log = structlog.get_logger(__name__).bind(campaign=campaign.id)
+        self._outage = Outage(self._log, "a campaign")
 
     # From outside ------------------------------------------------------------------------------
 
@@ -69,7 +69,8 @@ class Runner:
 
     def go_on(self) -> None:
         """Call again, and forget what failed."""
-        self._scheduler.halted = False
+        self._scheduler.halted, self._forgives = False, True
+        self._quiet_until = 0.0
         self._scheduler.breaker.reset()
         self._scheduler.refresh()
         self._flights.news.set()
@@ -77,6 +78,16 @@ class Runner:
     def heard(self, attempt: Attempt) -> None:
         """The dialer has news of an attempt of this campaign."""
         self._flights.heard(attempt)
+
+    @property
+    def calls(self) -> int:
+        """How many of its leads are in flight."""
+        return len(self._flights)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for the database."""
+        return self._outage.lasts
 
     # Its life ----------------------------------------------------------------------------------
 
@@ -107,9 +118,8 @@ class Runner:
             await self._settle()
             seconds = await self._act(self._decision(), tasks)
         except StoreError as error:
-            self._log.warning("a campaign waits for the database", reason=error.sentence)
-            return self._longer()
-        self._database_pause = FIRST_PAUSE
+            return self._outage.pause(error)
+        self._outage.over()
         return None if seconds is None else self._flights.seconds(seconds)
 
     def _decision(self) -> Decision:
@@ -136,7 +146,6 @@ class Runner:
                 # If it was paused at this very moment it stays so, and is resumed to be finished.
                 if await self._ledger.move(CampaignMove.FINISH, self._around.wall()):
                     self._log.info("campaign completed")
-                    self._around.happened(self._campaign.id, CampaignMove.FINISH)
                 return None
             case Rest():
                 return None
@@ -161,7 +170,6 @@ class Runner:
         self._scheduler.halted = True
         if moved:
             self._log.error("campaign stopped", reason=why)
-            self._around.happened(self._campaign.id, CampaignMove.TRIP)
 
     # One call ----------------------------------------------------------------------------------
 
@@ -188,7 +196,8 @@ class Runner:
             self._quiet_until = self._around.mono() + self._carrier_pause
             self._carrier_pause = min(2 * self._carrier_pause, LAST_PAUSE)
         elif answer.stop is not None:
-            why = answer.stop
+            # Nobody else is called until that is written down.
+            self._quiet_until, why = math.inf, answer.stop
             await self._persistent(lambda: self._stop(why))
         self._flights.news.set()
 
@@ -219,8 +228,11 @@ class Runner:
             self._land(flight)
 
     async def _recover(self) -> None:
-        """Take up the leads that were in flight when the gateway before this one ended."""
-        dialer = self._around.dialer
+        """Take up what the gateway before this one has left: its breaker, the leads in flight."""
+        dialer, window = self._around.dialer, self._campaign.policy.breaker_calls
+        outcomes = await self._ledger.ended(window) if window and not self._forgives else ()
+        if not self._forgives:
+            self._scheduler.breaker.recall(outcomes)
         flying = await self._ledger.flying()
         if flying:
             await dialer.following.recovered.wait()
@@ -239,16 +251,13 @@ class Runner:
 
     # Trouble -----------------------------------------------------------------------------------
 
-    def _longer(self) -> float:
-        pause = self._database_pause
-        self._database_pause = min(2 * pause, LAST_PAUSE)
-        return pause
-
     async def _persistent(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do ``work`` as often as the database is away, and once when it is not."""
         while True:
             try:
-                return await work()
+                await work()
             except StoreError as error:
-                self._log.warning("a campaign waits for the database", reason=error.sentence)
-            await asyncio.sleep(self._longer())
+                await asyncio.sleep(self._outage.pause(error))
+            else:
+                self._outage.over()
+                return

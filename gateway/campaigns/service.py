@@ -9,24 +9,20 @@ does the rest. All methods raise `StoreError` when the database is away, and `Ca
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Executable
 
 from gateway.campaigns.admission import Candidate, admitted
 from gateway.campaigns.errors import BadLeadsError, CampaignStateError, NoSuchCampaignError
 from gateway.campaigns.hours import zones_of
-from gateway.campaigns.ledger import (
-    CampaignLedger,
-    campaigns_in_flight,
-    cancelled,
-    moved,
-    open_campaigns,
-)
+from gateway.campaigns.ledger import CampaignLedger, campaigns_in_flight, open_campaigns
+from gateway.campaigns.moves import CampaignMoves, Post
+from gateway.campaigns.outage import Outage
 from gateway.campaigns.policy import Policy
 from gateway.campaigns.register import MOST_LISTED, Register
-from gateway.campaigns.runner import FIRST_PAUSE, LAST_PAUSE, Runner
+from gateway.campaigns.runner import Runner
 from gateway.campaigns.states import CampaignMove, CampaignState
 from gateway.campaigns.surroundings import Campaign, Surroundings
 from gateway.campaigns.views import Added, CampaignView, LeadPage, Progress
@@ -43,29 +39,36 @@ RESTART_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 
 
-Tell = Callable[[CampaignMove, CampaignView, Progress], None]
-"""Is told what has happened to a campaign, and how far it is then."""
+@dataclass(frozen=True, slots=True)
+class CampaignStatistics:
+    """What campaigns do now: those with a runner, leads in flight, those without a database."""
+
+    running: int
+    calls: int
+    waiting: int
 
 
 class Campaigns:
     """All campaigns. ``run`` is their life; nobody is called before it."""
 
-    def __init__(self, store: Store, around: Surroundings, tell: Tell | None = None) -> None:
-        self._store, self._around, self._tell = store, around, tell
-        self._register = Register(store)
+    def __init__(self, store: Store, around: Surroundings, post: Post | None = None) -> None:
+        self._store, self._around = store, around
+        self._register, self._moves = Register(store), CampaignMoves(store, post)
+        self._outage = Outage(log, "campaigns")
         self._runners: dict[str, Runner] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self.draining = False
         around.dialer.following.listeners.append(self._heard)
-        around.happened = self._happened
 
     # Making ------------------------------------------------------------------------------------
 
-    async def create(self, name: str, policy: Policy, company: int | None = None) -> CampaignView:
-        """Make a draft without leads."""
-        campaign = "c" + secrets.token_hex(12)
+    async def create(
+        self, name: str, policy: Policy, company: int | None = None, campaign: str | None = None
+    ) -> CampaignView:
+        """Make a draft without leads; ``campaign`` is its id. `StoreError` says if it is taken."""
+        campaign = campaign or "c" + secrets.token_hex(12)
         await self._register.create(campaign, name, company, policy, self._around.wall())
         return await self.get(campaign)
 
@@ -132,7 +135,7 @@ class Campaigns:
             if runner is not None:
                 # At once: what is being settled now must not wait for another call.
                 runner.cancelled = True
-            await self._move(campaign, CampaignMove.CANCEL, cancelled(campaign))
+            await self._move(campaign, CampaignMove.CANCEL)
         except BaseException:
             if runner is not None:
                 runner.cancelled = before
@@ -141,13 +144,11 @@ class Campaigns:
             runner.halt()
         return await self.get(campaign)
 
-    async def _move(self, campaign: str, move: CampaignMove, *before: Executable) -> None:
-        """Move a campaign, and do ``before`` with it. Raises `CampaignStateError`."""
-        last = moved(campaign, move, self._around.wall())
-        if await self._store.commit(*before, last) != 1:
+    async def _move(self, campaign: str, move: CampaignMove) -> None:
+        """Move a campaign. Raises `CampaignStateError`."""
+        if not await self._moves.make(campaign, move, self._around.wall()):
             raise CampaignStateError(campaign, (await self.get(campaign)).state, move)
         log.info("campaign " + move.value, campaign=campaign)
-        self._around.happened(campaign, move)
 
     async def _running(self, campaign: str) -> CampaignView:
         it = await self.get(campaign)
@@ -156,7 +157,7 @@ class Campaigns:
             self._again.add(campaign)
             self._runners[campaign].go_on()
         else:
-            self._begin(it)
+            self._begin(it, forgives=True)
         return it
 
     # Showing -----------------------------------------------------------------------------------
@@ -228,25 +229,24 @@ class Campaigns:
             runner.halt()
 
     async def _left_behind(self) -> Sequence[CampaignView]:
-        pause = FIRST_PAUSE
         while True:
             try:
                 open_ = {row["id"] for row in await self._store.rows(open_campaigns())}
                 flying = await self._store.rows(campaigns_in_flight())
                 wanted = sorted(open_ | {row["campaign_id"] for row in flying})
-                return [await self.get(each) for each in wanted]
+                found = [await self.get(each) for each in wanted]
             except StoreError as error:
-                if pause == FIRST_PAUSE:
-                    log.warning("campaigns wait for the database", reason=error.sentence)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LAST_PAUSE)
+                await asyncio.sleep(self._outage.pause(error))
+            else:
+                self._outage.over()
+                return found
 
-    def _begin(self, it: CampaignView) -> None:
+    def _begin(self, it: CampaignView, *, forgives: bool = False) -> None:
         """Run a campaign, unless that is done when `run` begins."""
         if self._tasks is not None and not self.draining and it.id not in self._lives:
-            self._lives[it.id] = self._tasks.create_task(self._live(it))
+            self._lives[it.id] = self._tasks.create_task(self._live(it, forgives))
 
-    async def _live(self, it: CampaignView) -> None:
+    async def _live(self, it: CampaignView, forgives: bool) -> None:
         """Run a campaign to its end; what fails unforeseen is said and begun again."""
         while True:
             self._again.discard(it.id)
@@ -257,13 +257,16 @@ class Campaigns:
                 it.policy,
                 cancelled=state is CampaignState.CANCELLED,
                 halted=self.draining or state is not CampaignState.RUNNING,
+                forgives=forgives,
             )
-            runner = Runner(campaign, CampaignLedger(self._store, it.id), self._around)
+            runner = Runner(campaign, CampaignLedger(self._store, it.id, self._moves), self._around)
             self._runners[it.id] = runner
             try:
                 await runner.run()
+                forgives = True  # if it lives once more, that is because it was resumed
             except Exception:
                 log.exception("a campaign failed, and is begun again", campaign=it.id)
+                forgives = False
                 await asyncio.sleep(RESTART_SECONDS)
                 self._again.add(it.id)
             if it.id not in self._again:
@@ -272,16 +275,15 @@ class Campaigns:
                 it = await self.get(it.id)
         del self._runners[it.id], self._lives[it.id]
 
-    def _happened(self, campaign: str, move: CampaignMove) -> None:
-        if self._tell is not None and self._tasks is not None:
-            self._tasks.create_task(self._told(self._tell, campaign, move))
-
-    async def _told(self, tell: Tell, campaign: str, move: CampaignMove) -> None:
-        try:
-            it = await self.get(campaign)
-            tell(move, it, await self._register.progress(it))
-        except (StoreError, NoSuchCampaignError) as error:
-            log.warning("a campaign's event is not told", campaign=campaign, reason=str(error))
+    @property
+    def statistics(self) -> CampaignStatistics:
+        """What they do now."""
+        runners = list(self._runners.values())
+        return CampaignStatistics(
+            running=len(runners),
+            calls=sum(it.calls for it in runners),
+            waiting=sum(it.is_waiting for it in runners),
+        )
 
     def _heard(self, attempt: Attempt) -> None:
         runner = self._runners.get(attempt.campaign) if attempt.campaign is not None else None

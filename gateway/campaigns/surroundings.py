@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.campaigns.policy import Policy
-from gateway.campaigns.states import CampaignMove
 from gateway.dialer.attempt import Attempt
 from gateway.dialer.following import Following
 from gateway.dialer.lines import Line
@@ -54,8 +53,6 @@ class Surroundings:
     """The calls to each number."""
     ringing: set[str] = field(default_factory=set)
     """The attempts that were not answered yet, so that ``free`` does not count them."""
-    happened: Callable[[str, CampaignMove], None] = lambda campaign, move: None
-    """Is told of each move of a campaign, when it is done; must not block."""
     mono: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -76,3 +73,5 @@ class Campaign:
     """Nobody is called again; what is in flight is followed to its end."""
     halted: bool = False
     """Paused or stopped: as cancelled, for now."""
+    forgives: bool = False
+    """It was resumed: calls that failed before that do not count."""

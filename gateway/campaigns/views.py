@@ -55,6 +55,7 @@ class Progress(msgspec.Struct, frozen=True):
 class LeadView(msgspec.Struct, frozen=True):
     """A lead. ``status`` is the carrier's last word on its last call, ``seconds`` what was talked.
 
+    ``called`` is when that call was begun.
     ``outcome`` is ours: ``answered``, ``machine``, ``busy``, ``no-answer``, ``failed``,
     ``canceled``, ``lost`` or ``skipped``.
     """
@@ -67,6 +68,7 @@ class LeadView(msgspec.Struct, frozen=True):
     call_sid: str | None
     status: str | None
     answered_by: str | None
+    called: float | None
     seconds: float | None
     error: str | None
     next_at: float | None

@@ -191,6 +191,8 @@ def report(
     as_lines = json or format_ is Format.JSON
     try:
         count = write_report(settings(data_dir=data_dir).data_dir, path, state, output, as_lines)
+    except BrokenPipeError:  # whoever reads it has seen enough
+        raise
     except OSError as error:
         fail(f"{output} cannot be written: {error.strerror}")
     if output is not None:

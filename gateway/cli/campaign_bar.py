@@ -70,8 +70,8 @@ def eta(it: dict[str, Any], a_minute: float) -> str:
     if not a_minute:
         return ""
     minutes = (it["total"] - over(it)) / a_minute
-    left = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    return f"{a_minute:.0f} a minute, about {left} left"
+    left = f"about {minutes:.0f} min" if minutes < 120 else f"about {minutes / 60:.1f} h"
+    return f"{a_minute:.0f} a minute, {left if minutes >= 1 else 'less than a minute'} left"
 
 
 def watch_to_the_end(folder: Path, campaign: str) -> dict[str, Any]:
@@ -127,9 +127,11 @@ def _interrupted(folder: Path, campaign: str) -> None:
             raise KeyboardInterrupt
         if typer.confirm("Pause the campaign? (Ctrl-C again leaves it running)"):
             _ask(folder, "POST", f"/api/campaigns/{campaign}/pause")
-            note(f"Calls in progress end; then: callfarm campaign resume {campaign}")
+            note(
+                f"Calls in progress go on to their end. Later: callfarm campaign resume {campaign}"
+            )
     except (KeyboardInterrupt, typer.Abort):
-        note(f"It goes on without you: {later}")
+        note(f"\nIt goes on without you: {later}")
         raise typer.Exit(130) from None
 
 

@@ -33,13 +33,13 @@ def tell_bad(bad: list[BadRow], total: int, *, skip_bad: bool) -> None:
     """List bad rows; leave unless they are skipped."""
     for it in bad[:_MOST_SHOWN]:
         number = f" ({it.phone})" if it.phone and it.phone not in it.reason else ""
-        note(f"line {it.line}: {it.reason}{number}")
+        note(f"line {it.line}: {it.reason}{number}", to_stderr=True)
     if len(bad) > _MOST_SHOWN:
-        note(f"... and {len(bad) - _MOST_SHOWN} more")
+        note(f"... and {len(bad) - _MOST_SHOWN} more", to_stderr=True)
     if not skip_bad:
         advice = "mend them, or leave them out with --skip-bad; nobody was called"
         fail(f"{len(bad)} of {total} rows cannot be called: {advice}")
-    note(f"{len(bad)} of {total} rows are left out")
+    note(f"{len(bad)} of {total} rows are left out", to_stderr=True)
 
 
 def _sorted(rows: Iterable[Row | BadRow], rules: NumberRules) -> tuple[list[Row], list[BadRow]]:

@@ -8,16 +8,17 @@ import os
 import pty
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from phone import CalleeOutcome
-from tests.e2e.carrier import free_port, gateway_of
+from phone import CalleeOutcome, Phone
+from tests.e2e.carrier import gateway_of
 from tests.fakes.twilio_callee import Callee
-from tests.fakes.twilio_rest import TwilioRestServer
-from tests.harness import ROOT, RunningGateway, eventually
+from tests.fakes.twilio_rest import ACCOUNT_SID, AUTH_TOKEN, TwilioRestServer
+from tests.harness import ROOT, RunningGateway, eventually, free_port
 
 LEADS = '''\
 \ufeffName;Telefon;City
@@ -29,11 +30,14 @@ Emil;+49301234501;Ulm
 Fred;+49 30 1234503;Trier
 '''
 
+_PATIENCE = 40.0
+"""Seconds that a command may take to be started and to say what it has to, on a busy machine."""
+
 
 def callee(number: str) -> Callee:
     if number.endswith("02"):
         return Callee(CalleeOutcome.BUSY, ring_s=2)
-    return Callee(ring_s=2, talk_s=3000 if number.endswith("99") else 20)
+    return Callee(ring_s=2, talk_s=1e6 if number.endswith("99") else 20)
 
 
 @pytest.fixture
@@ -76,6 +80,14 @@ async def test_a_spreadsheet_is_called_and_reported_row_by_row(
         assert rows[1]["variables.name"] == '"C" Carl'
         assert rows[0]["variables.city"] == "Köln"
 
+        output = tmp_path / "report.csv"
+        code, told = await gateway.command("campaign", "report", "spring", "-o", str(output))
+        assert (code, told.strip()) == (0, f"3 leads in {output}")
+        sheet = list(csv.DictReader(io.StringIO(output.read_text(encoding="utf-8-sig"))))
+        assert output.read_bytes().startswith("\ufeff".encode())
+        assert sheet == rows
+        assert time.strptime(sheet[0]["called"], "%Y-%m-%d %H:%M:%S").tm_year >= 2026
+
         output = tmp_path / "report.json"
         code, told = await gateway.command(
             "campaign", "report", "spring", "--format", "json", "-o", str(output)
@@ -98,7 +110,8 @@ async def test_ctrl_c_asks_whether_to_pause(tmp_path: Path, twilio: TwilioRestSe
     file = tmp_path / "long.csv"
     file.write_text("phone\n+4930123499\n+4930123498\n")
     async with gateway_of(tmp_path, twilio.base_url, free_port()) as gateway:
-        async with _Terminal(gateway, "campaign", "run", str(file)) as terminal:
+        words = ("campaign", "run", str(file), "--max-duration", "14400")
+        async with _Terminal(gateway, *words) as terminal:
             await terminal.shows("1 in progress")
             terminal.interrupt()
             await terminal.shows("Pause the campaign?")
@@ -117,6 +130,31 @@ async def test_ctrl_c_asks_whether_to_pause(tmp_path: Path, twilio: TwilioRestSe
         async with _Terminal(gateway, "campaign", "watch", "long") as terminal:
             assert await terminal.ended() == 0
         assert len(twilio.account.calls) == 2
+
+
+async def test_a_campaign_leaves_room_for_those_who_call(tmp_path: Path) -> None:
+    file = tmp_path / "many.csv"
+    file.write_text("phone\n" + "".join(f"+493012345{n:02}\n" for n in range(6)))
+    # Their documents are fetched, and never a stream comes of it.
+    talks = Callee(ring_s=1, talk_s=1e6, fetches=True)
+    limits = {"MAX_CALLS": "3", "CAMPAIGN_RESERVE": "30", "STREAM_TIMEOUT_SECONDS": "100"}
+    async with (
+        TwilioRestServer(callee=lambda number: talks, speed=50) as twilio,
+        gateway_of(tmp_path, twilio.base_url, free_port(), None, **limits) as gateway,
+    ):
+        words = ("--concurrency", "6", "--max-duration", "14400", "--detach")
+        code, told = await gateway.command("campaign", "run", str(file), *words)
+        assert code == 0, told
+
+        async def called() -> bool:
+            return len(await gateway.calls()) == 2
+
+        await eventually(called, seconds=20)
+        await asyncio.sleep(2.5)  # the campaign looks for room once a second
+        assert len(twilio.account.calls) == 2
+        phone = Phone(f"{gateway.url}/twilio/voice", auth_token=AUTH_TOKEN, account_sid=ACCOUNT_SID)
+        async with phone.dial() as caller:
+            await caller.connected(timeout=20)
 
 
 class _Terminal:
@@ -165,7 +203,7 @@ class _Terminal:
                 del self._read[: at + len(text)]
             return at >= 0
 
-        await eventually(found, seconds=20)
+        await eventually(found, seconds=_PATIENCE)
 
     def types(self, text: str) -> None:
         os.write(self._master, text.encode())
@@ -174,4 +212,4 @@ class _Terminal:
         self._process.send_signal(signal.SIGINT)
 
     async def ended(self) -> int:
-        return await asyncio.wait_for(self._process.wait(), 20)
+        return await asyncio.wait_for(self._process.wait(), _PATIENCE)

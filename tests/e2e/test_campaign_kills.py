@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from phone import CalleeOutcome
-from tests.e2e.carrier import free_port, gateway_of
+from tests.e2e.carrier import gateway_of
+from tests.fakes.n8n import N8nFake
 from tests.fakes.twilio_account import Refusal
 from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_rest import ApiRequest, Trouble, TwilioRestServer
-from tests.harness import RunningGateway, eventually
+from tests.harness import RunningGateway, eventually, free_port
 
 PEOPLE = 60
 SEED = 20261127
@@ -91,21 +92,29 @@ async def test_a_campaign_whose_gateway_is_killed_again_and_again_calls_everybod
     tmp_path: Path,
 ) -> None:
     chance, port, campaign = random.Random(SEED), free_port(), ""
-    async with TwilioRestServer(callee=callee, speed=40) as twilio:
+    async with TwilioRestServer(callee=callee, speed=40) as twilio, N8nFake() as n8n:
+        wants = {
+            "EVENTS_URL": f"{n8n.url}/webhook/calls",
+            "EVENTS": "campaign.*",
+            "NO_PROXY": "127.0.0.1",
+        }
         executioner = Executioner(twilio, chance)
         for trap in TRAPS:
-            async with gateway_of(tmp_path, twilio.base_url, port) as gateway:
+            async with gateway_of(tmp_path, twilio.base_url, port, None, **wants) as gateway:
                 campaign = campaign or await begun(gateway)
                 await executioner.strike(gateway, trap)
         assert len(twilio.account.calls) < PEOPLE, "killed too late to tell anything"
 
-        async with gateway_of(tmp_path, twilio.base_url, port) as gateway:
+        async with gateway_of(tmp_path, twilio.base_url, port, None, **wants) as gateway:
 
             async def over() -> bool:
                 shown = await gateway.api("GET", f"/api/campaigns/{campaign}/progress")
                 return bool(shown.json()["state"] == "completed")
 
             await eventually(over, seconds=50, every=0.3)
+            await eventually(lambda: n8n.taken("campaign.completed"))
+            told = {(it.key, it.json["event"]) for it in n8n.taken()}
+            assert sorted(name for _, name in told) == ["campaign.completed", "campaign.started"]
             page = (await gateway.api("GET", f"/api/campaigns/{campaign}/leads?limit=100")).json()[
                 "leads"
             ]

@@ -65,6 +65,43 @@ def test_rows_with_too_many_cells_and_rounded_numbers_are_bad() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cell", "phone"),
+    [
+        ('"=""+4930123456"""', "+4930123456"),
+        ('="+4930123456"', "+4930123456"),
+        ("4930123456.0", "4930123456"),
+        ("+4930123456,00", "+4930123456"),
+        ("\u202a+49 30 123456\u202c", "+49 30 123456"),
+        ("\ufeff030123456", "030123456"),
+    ],
+)
+def test_numbers_are_freed_of_what_a_spreadsheet_has_put_around_them(cell: str, phone: str) -> None:
+    assert rows(f"phone;name\n{cell};a") == [Row(2, phone, {"name": "a"})]
+
+
+@pytest.mark.parametrize("cell", ["4.91512E+11", "4,91512E+11", "4.9E11", "5E+11"])
+def test_a_number_that_lost_digits_is_told_from_one_that_did_not(cell: str) -> None:
+    reason = "a spreadsheet has rounded the number: format it as text"
+    assert rows(f"phone;name\n{cell};a") == [BadRow(2, cell, reason)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_first_line_may_say_what_separates_cells(end: str) -> None:
+    text = f"sep=;{end}phone;a,b,c{end}+491;x{end}{end}+492;y{end}"
+    assert rows(text) == [Row(3, "+491", {"a_b_c": "x"}), Row(5, "+492", {"a_b_c": "y"})]
+    assert rows(f"sep=|{end}+4930123456{end}") == [Row(2, "+4930123456")]
+
+
+def test_lines_may_end_as_on_an_old_mac() -> None:
+    text = "phone;name\r+491;a, b, c, d\r+492;e\r"
+    assert rows(text) == [Row(2, "+491", {"name": "a, b, c, d"}), Row(3, "+492", {"name": "e"})]
+
+
+def test_a_column_may_be_called_by_a_date() -> None:
+    assert rows("phone,2026-11-27\n+491,x") == [Row(2, "+491", {"2026_11_27": "x"})]
+
+
 def test_columns_become_variables_by_a_name_that_can_be_written() -> None:
     assert rows("phone,First name,\n+491,Anna,x") == [
         Row(2, "+491", {"first_name": "Anna", "column_3": "x"})

@@ -113,6 +113,17 @@ def test_the_breaker_trips_when_most_of_the_last_calls_failed_and_not_before() -
     assert breaker.tripped is None
 
 
+def test_the_breaker_goes_on_with_calls_of_a_life_before_unless_they_were_forgiven() -> None:
+    breaker = Breaker(window=3)
+    breaker.recall([Outcome.FAILED, Outcome.ANSWERED])
+    breaker.ended(Outcome.FAILED)
+    assert breaker.tripped == "2 of the last 3 calls failed"
+    forgiven = Breaker(window=3)
+    forgiven.recall([Outcome.FAILED] * 3)
+    forgiven.ended(Outcome.FAILED)
+    assert forgiven.tripped is None
+
+
 def test_busy_and_absent_people_do_not_trip_the_breaker_and_it_can_be_off() -> None:
     breaker, off = Breaker(window=3), Breaker(window=0)
     for _ in range(5):

@@ -8,7 +8,7 @@ from gateway.campaigns.policy import Delays
 from phone import CalleeOutcome
 from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_rest import Trouble
-from tests.gateway.campaigns.farm import numbers, overlaps, successor, yard
+from tests.gateway.campaigns.farm import ENDLESS, LONG, numbers, overlaps, successor, yard
 from tests.harness import eventually
 
 BUSY = Callee(CalleeOutcome.BUSY, ring_s=1)
@@ -32,13 +32,19 @@ async def test_a_sequential_campaign_calls_one_after_the_other_in_order(tmp_path
         progress = await it.campaigns.progress(campaign.id)
         assert (progress.state, progress.done, progress.failed) == ("completed", 5, 1)
         assert progress.outcomes == {"answered": 5, "busy": 1}
-        assert [event.name for event in it.events] == ["campaign.started", "campaign.completed"]
-        assert it.events[1].data["campaign"]["done"] == 5
+        events = await it.events()
+        assert [event["event"] for event in events] == ["campaign.started", "campaign.completed"]
+        assert events[1]["data"]["campaign"]["done"] == 5
 
 
 async def test_a_concurrent_campaign_has_as_many_calls_at_a_time_as_it_may(tmp_path: Path) -> None:
-    async with yard(tmp_path, lambda number: Callee(ring_s=10, talk_s=60)) as it:
-        campaign = await it.begun(numbers(20), concurrency=5)
+    people = numbers(20)
+    first = {each.phone for each in people[:5]}
+    async with yard(tmp_path, lambda number: ENDLESS if number in first else QUICK) as it:
+        campaign = await it.begun(people, concurrency=5, max_seconds=LONG)
+        await eventually(lambda: len(it.live()) == 5, seconds=20)
+        for call in it.live():
+            it.end(call)
         leads = await it.ended(campaign.id)
         assert {lead.state for lead in leads} == {"done"}
         assert len(it.dialled()) == 20
@@ -215,11 +221,12 @@ async def test_a_paused_campaign_calls_nobody_new_and_goes_on_when_resumed(tmp_p
 async def test_a_cancelled_campaign_follows_its_calls_and_calls_nobody_again(
     tmp_path: Path,
 ) -> None:
-    async with yard(tmp_path, lambda number: BUSY) as it:
-        it.world.twilio.exchange.speed = 5
-        campaign = await it.begun(numbers(4), attempts=3, delays=AT_ONCE)
-        await eventually(it.dialled)
+    async with yard(tmp_path, lambda number: Callee(ring_s=1e6)) as it:
+        it.world.twilio.exchange.speed = 20
+        campaign = await it.begun(numbers(4), attempts=3, delays=AT_ONCE, ring_seconds=600)
+        (call,) = await eventually(it.dialled)
         await it.campaigns.cancel(campaign.id)
+        it.end(call, "busy")
         leads = await it.ended(campaign.id)
         assert [lead.state for lead in leads] == ["failed", "cancelled", "cancelled", "cancelled"]
         assert len(it.dialled()) == 1
@@ -227,18 +234,18 @@ async def test_a_cancelled_campaign_follows_its_calls_and_calls_nobody_again(
 
 
 async def test_one_number_in_two_campaigns_is_not_called_twice_at_a_time(tmp_path: Path) -> None:
-    async with yard(tmp_path, lambda number: Callee(ring_s=1, talk_s=3000)) as it:
-        await it.begun(numbers(1), "first")
-        await eventually(it.dialled)
-        second = await it.begun(numbers(1), "second")
+    async with yard(tmp_path, lambda number: ENDLESS) as it:
+        await it.begun(numbers(1), "first", max_seconds=LONG)
+        (call,) = await eventually(it.dialled)
+        second = await it.begun(numbers(1), "second", max_seconds=LONG)
 
         async def put_off() -> bool:
             await it.store.flush()
             (lead,) = await it.leads(second.id)
             return lead.state == "waiting" and lead.next_at is not None
 
-        await eventually(put_off)
-        assert len(it.dialled()) == 1
+        await eventually(put_off, seconds=20)
+        assert it.live() == it.dialled() == [call]
 
 
 async def test_the_next_gateway_goes_on_with_what_was_left(tmp_path: Path) -> None:
