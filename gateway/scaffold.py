@@ -1,6 +1,7 @@
 """``callfarm new NAME``: a first agent that answers at once, with no key and no account.
 
-Writes one file and nothing else; which number it answers stays the operator's decision.
+Writes one file, and ``routes.toml`` where there is none, so that it answers. Once there are routes,
+which number it answers stays the operator's decision.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,14 @@ from string import Template
 from gateway.agent_names import name_fault
 
 ROUTES = "routes.toml"
+
+_ROUTES = Template("""\
+# Which agent answers which number: "module:Class" of this folder.
+default = "$agent"
+
+[numbers]
+# "+15551234567" = "$agent"
+""")
 
 _AGENT = Template('''\
 """$title: hears what the grammar allows, answers what ``inference`` says."""
@@ -62,15 +71,20 @@ class ScaffoldError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewAgent:
-    """A file that was written, and how the agent in it is called: ``module:Class``."""
+    """A file that was written, and how the agent in it is called: ``module:Class``.
+
+    ``routes`` is the file of the routes if that was written, too: the agent answers by it.
+    """
 
     path: Path
     agent: str
+    routes: Path | None = None
 
     @property
     def command(self) -> str:
         """What to type next: the server, with this agent on every number."""
-        return f"callfarm serve --agent {self.agent} --watch"
+        chosen = "" if self.routes is not None else f" --agent {self.agent}"
+        return f"callfarm serve{chosen} --watch"
 
     @property
     def route(self) -> str:
@@ -79,7 +93,7 @@ class NewAgent:
 
 
 def new_agent(name: str, agents_dir: Path) -> NewAgent:
-    """Write ``agents_dir/name.py``, making the folder if there is none.
+    """Write ``agents_dir/name.py``, and routes, making the folder if there is none.
 
     Raises ``ScaffoldError`` for a name that cannot be a module's or is taken, ``OSError`` when
     the file cannot be written.
@@ -95,4 +109,16 @@ def new_agent(name: str, agents_dir: Path) -> NewAgent:
     agents_dir.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
-    return NewAgent(path, f"{name}:{class_name}")
+    agent = f"{name}:{class_name}"
+    return NewAgent(path, agent, _first_routes(agents_dir, agent))
+
+
+def _first_routes(agents_dir: Path, agent: str) -> Path | None:
+    """Write the routes if there are none."""
+    path = agents_dir / ROUTES
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_ROUTES.substitute(agent=agent))
+    except FileExistsError:
+        return None
+    return path

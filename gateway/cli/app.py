@@ -5,6 +5,7 @@ import typer
 from gateway.cli import calls, phone, records, releases, setup
 from gateway.cli.campaign import campaign
 from gateway.cli.chat import chat
+from gateway.cli.company import company
 from gateway.cli.connect import connect
 from gateway.cli.dial import dial
 from gateway.cli.latency import latency
@@ -39,6 +40,7 @@ app.command()(calls.hangup)
 app.command()(calls.transfer)
 app.command()(dial)
 app.add_typer(campaign, name="campaign")
+app.add_typer(company, name="company")
 app.command()(records.export)
 app.command()(records.prune)
 app.command()(records.rotate)

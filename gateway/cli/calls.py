@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import typer
 
@@ -24,6 +24,13 @@ def asked(data_dir: DataDir, method: str, path: str, body: object = None) -> dic
         return ask(settings(data_dir=data_dir).data_dir, method, path, body, seconds=30.0)
     except GatewayError as error:
         fail(error)
+
+
+def path_of(sid: str) -> str:
+    """Return where a call is in the API; leave if ``sid`` is empty."""
+    if not sid.strip():
+        fail("name a call by its SID (CA...): callfarm calls --all lists them", code=2)
+    return f"/api/calls/{quote(sid.strip(), safe='')}"
 
 
 def calls(
@@ -90,7 +97,7 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
 
     Example: callfarm show CA0123456789abcdef0123456789abcdef
     """
-    call = asked(data_dir, "GET", f"/api/calls/{sid}")
+    call = asked(data_dir, "GET", path_of(sid))
     if json:
         as_json(call)
         return
@@ -124,7 +131,7 @@ def hangup(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
 
     Example: callfarm hangup CA0123456789abcdef0123456789abcdef
     """
-    _done(asked(data_dir, "POST", f"/api/calls/{sid}/hangup"), json)
+    _done(asked(data_dir, "POST", f"{path_of(sid)}/hangup"), json)
 
 
 def transfer(
@@ -155,7 +162,7 @@ def transfer(
     if given and not warm:
         fail("--summary, --ring and --language are for --warm: who is not asked is told nothing")
     order = {"to": to, **({"warm": True, **given} if warm else {})}
-    _done(asked(data_dir, "POST", f"/api/calls/{sid}/transfer", order), json)
+    _done(asked(data_dir, "POST", f"{path_of(sid)}/transfer", order), json)
 
 
 def _done(answer: dict[str, Any], json: bool) -> None:

@@ -64,7 +64,12 @@ def dial(
         if json:
             as_json(made)
         return
-    over = _waited(folder, made["id"], quiet=json)
+    try:
+        over = _waited(folder, made["id"], quiet=json)
+    except KeyboardInterrupt:
+        end = f"callfarm hangup {made['sid']}" if made["sid"] else "see callfarm calls"
+        note(f"The call goes on without you; once it is answered: {end}", to_stderr=True)
+        raise typer.Exit(130) from None
     if json:
         as_json(over)
     if over["status"] != "completed":

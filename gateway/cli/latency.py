@@ -40,7 +40,7 @@ def latency(
 
     Example: callfarm latency --sid CA0123456789abcdef0123456789abcdef
     """
-    from gateway.cli.calls import asked
+    from gateway.cli.calls import asked, path_of
     from phone.latency import measure
     from phone.stereo import RecordingError
 
@@ -51,7 +51,7 @@ def latency(
     except (RecordingError, OSError) as error:
         fail(error)
     found = measure(right, left) if swapped else measure(left, right)
-    turns = asked(data_dir, "GET", f"/api/calls/{sid}")["turns"] if sid is not None else None
+    turns = asked(data_dir, "GET", path_of(sid))["turns"] if sid is not None else None
     if json:
         as_json(_object(file, found) | ({} if turns is None else {"turns": turns}))
         return
@@ -65,15 +65,17 @@ def latency(
 
 def _levels(file: Path | None, sid: str | None, data_dir: Path | None) -> "tuple[Levels, Levels]":
     """Return the levels of a file, or of the recording that the gateway has of a call."""
+    from gateway.cli.calls import path_of
     from gateway.client import GatewayError, download
     from phone.stereo import track_levels
 
     if file is not None:
         return track_levels(file)
     with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{sid}.wav"
+        path = Path(folder) / "call.wav"
         try:
-            download(settings(data_dir=data_dir).data_dir, f"/api/calls/{sid}/recording", path)
+            where = f"{path_of(sid or '')}/recording"
+            download(settings(data_dir=data_dir).data_dir, where, path)
         except GatewayError as error:
             fail(error)
         return track_levels(path)

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -21,14 +22,27 @@ def fail(problem: object, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def note(text: str) -> None:
+@contextmanager
+def writing() -> Iterator[None]:
+    """Leave with a sentence if standard output takes no more; a reader who left is no trouble."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        fail(f"the output cannot be written: {error.strerror}; what was asked for may be done")
+
+
+def note(text: str, *, to_stderr: bool = False) -> None:
     """Print a line for people."""
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+    with writing():
+        Console(stderr=to_stderr, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
 def as_json(data: object) -> None:
     """Print ``data`` for programs."""
-    typer.echo(json.dumps(data, indent=2, default=str))
+    with writing():
+        typer.echo(json.dumps(data, indent=2, default=str))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -38,7 +52,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         grid.add_column(column, no_wrap=True)
     for row in rows:
         grid.add_row(*(str(cell) for cell in row))
-    Console(highlight=False, width=_WIDEST).print(grid)
+    with writing():
+        Console(highlight=False, width=_WIDEST).print(grid)
 
 
 def ago(unix_seconds: float) -> str:

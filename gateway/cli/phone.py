@@ -1,6 +1,7 @@
 """Commands that place calls by the built-in phone: ``call`` and ``demo``."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,10 @@ def call(
         token = auth_token or twilio_auth_token(chosen)
     except (LocalSecretError, OSError) as error:
         fail(error)
+    if url is None and chosen.public_url is None and not _is_served(chosen.port):
+        fail(
+            f"nobody listens on port {chosen.port}: start callfarm serve, or name a server by --url"
+        )
     options = CallOptions(
         url=url or _voice_webhook(chosen),
         auth_token=token,
@@ -62,6 +67,15 @@ def call(
         raise typer.Exit(asyncio.run(call_command(options)))
     except (ValueError, OSError) as error:
         fail(error)
+
+
+def _is_served(port: int) -> bool:
+    """Whether a server on this machine takes connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def _voice_webhook(chosen: Settings) -> str:

@@ -84,6 +84,9 @@ def prune(
         str, typer.Option("--older-than", help="90d, 12w, 48h.", show_default=False)
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Take everything (0d) away without asking.")
+    ] = False,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
@@ -94,6 +97,8 @@ def prune(
     from gateway.client import GatewayError, ask
 
     days = _days(older_than)
+    if not (days or dry_run or yes):
+        _ask_for_all(older_than)
     body = {"older_than_days": days, "dry_run": dry_run}
     try:
         with Console(stderr=True).status("Counting ..." if dry_run else "Pruning ..."):
@@ -115,6 +120,14 @@ def prune(
     note(f"{told} {'would go' if dry_run else 'are gone'}")
     if gone["files_left"]:
         fail(f"{gone['files_left']} recordings' files could not be removed; their calls stay")
+
+
+def _ask_for_all(older_than: str) -> None:
+    """Leave unless everything is to go."""
+    if not sys.stdin.isatty():
+        fail(f"--older-than {older_than} takes every call that is over: say --yes", code=2)
+    if not typer.confirm("Take every call that is over away, for good?", err=True):
+        raise typer.Exit(1)
 
 
 def rotate(data_dir: DataDir = None, json: AsJson = False) -> None:

@@ -14,7 +14,7 @@ def new(
     agents: Annotated[Path | None, typer.Option(help="Agents folder (AGENTS_DIR).")] = None,
     json: AsJson = False,
 ) -> None:
-    """Write a first agent that runs at once.
+    """Write a first agent that runs at once, and routes.toml if there is none.
 
     Example: callfarm new front_desk
     """
@@ -25,11 +25,26 @@ def new(
     except (ScaffoldError, OSError) as error:
         fail(error)
     if json:
-        as_json({"path": str(made.path), "agent": made.agent, "command": made.command})
+        routes = str(made.routes) if made.routes is not None else None
+        as_json(
+            {
+                "path": str(made.path),
+                "agent": made.agent,
+                "routes": routes,
+                "command": made.command,
+            }
+        )
         return
     folder = f" --agents {agents}" if agents is not None else ""
-    note(f"{made.path} is written. Hear it:\n\n    {made.command}{folder}\n    callfarm call\n")
-    note(f"To let it answer a number of its own, under [numbers] of routes.toml:\n\n{made.route}")
+    written = f"{made.path} is written"
+    if made.routes is not None:
+        written += f", and {made.routes}, by which it answers every number"
+    note(f"{written}. Hear it:\n\n    {made.command}{folder}\n    callfarm call\n")
+    if made.routes is None:
+        note(
+            "To let it answer a number of its own, under [numbers] of routes.toml:"
+            f"\n\n    {made.route}"
+        )
 
 
 def doctor(json: AsJson = False) -> None:

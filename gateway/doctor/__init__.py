@@ -12,9 +12,10 @@ from gateway.doctor.accounts import (
     check_providers,
     check_twilio,
 )
+from gateway.doctor.answering import check_answering
 from gateway.doctor.certificate import check_tls
 from gateway.doctor.database import check_database
-from gateway.doctor.engines import check_engines, check_receptionist
+from gateway.doctor.engines import check_engines
 from gateway.doctor.files import check_agents, check_data_dir, check_env_file
 from gateway.doctor.finding import Finding, Report, SettingRow, Status, fail
 from gateway.doctor.machine import (
@@ -50,7 +51,7 @@ CHECKS: tuple[Check, ...] = (
     check_placing,
     check_own_secrets,
     check_providers,
-    check_receptionist,
+    check_answering,
     check_engines,
 )
 

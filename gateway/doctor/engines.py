@@ -1,33 +1,11 @@
-"""Which engines the shipped receptionist uses, and do the embedded ones load."""
+"""Do the embedded engines load."""
 
 import ctypes
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
-from gateway.doctor.finding import Finding, fail, ok, warn
-from shared.engines import choose_engines
-from shared.settings import Settings, call_environment
-
-_SDKS = {"deepgram": "deepgram", "openai": "openai", "cartesia": "cartesia"}
-"""The packages of those engines that need one; they are looked for and never imported here."""
-
-
-def check_receptionist(settings: Settings) -> Iterator[Finding]:
-    """Tell which engines the keys make the shipped receptionist use, and look for their SDKs."""
-    chosen = choose_engines(call_environment({}, settings))
-    absent = sorted(
-        engine
-        for engine in {chosen.stt, chosen.llm, chosen.tts}
-        if engine in _SDKS and find_spec(_SDKS[engine]) is None
-    )
-    if absent:
-        fix = "pip install 'callfarm[providers]', or unset the keys"
-        yield fail("receptionist", f"{chosen.why}, and no SDK of {', '.join(absent)}", fix)
-    elif chosen.fix:
-        yield warn("receptionist", chosen.why, chosen.fix)
-    else:
-        yield ok("receptionist", chosen.why)
+from gateway.doctor.finding import Finding, fail, ok
+from shared.settings import Settings
 
 
 def check_engines(_settings: Settings) -> Iterator[Finding]:

@@ -109,8 +109,9 @@ class TransferDesk:
         return GONE if transfer is None else transfer.replied(attempt, digits, speech)
 
     def is_open(self, room: str) -> bool:
-        """Whether somebody waits in a room of a transfer that is known."""
-        return room in self._by_room
+        """Whether somebody may come into a room, or has: a transfer is under way there."""
+        transfer = self._by_room.get(room)
+        return transfer is not None and not transfer.is_missed
 
     def in_room(self, room: str, call_sid: str, *, came: bool) -> None:
         """Somebody has come into a room, or has left it."""

@@ -71,6 +71,8 @@ class WarmTransfer:
         self._by_key = False
         self._human: CallLeg | None = None
         self._human_sid = ""
+        self._was_seen = False
+        """The human has come into the room, as the carrier says."""
         self._last_words = self._words.gone
         self._timer: asyncio.TimerHandle | None = None
         self.marker = new_id(dial)
@@ -86,6 +88,12 @@ class WarmTransfer:
     def stage(self) -> Stage:
         """Where it stands."""
         return self._course.stage
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether a caller who still waits does so for nobody: the human should be there, and is
+        not."""
+        return self.stage is Stage.TALKING and not self._was_seen
 
     def take(self, event: Event) -> None:
         """Something has happened."""
@@ -205,6 +213,7 @@ class WarmTransfer:
     def came_in(self, call_sid: str) -> None:
         """Somebody is in the room."""
         if call_sid == self._human_sid:
+            self._was_seen = True
             self.take(Event.JOINED)
 
     def went_out(self, call_sid: str) -> None:

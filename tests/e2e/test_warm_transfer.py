@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +18,14 @@ from phone.events import Met, Parted, VerbBegun
 from tests.fakes.twilio_account import Refusal
 from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_rest import TwilioRestServer
-from tests.harness import ACCOUNT_SID, AUTH_TOKEN, RunningGateway, eventually, running_gateway
+from tests.harness import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    RunningGateway,
+    eventually,
+    free_port,
+    running_gateway,
+)
 
 FROM, MANAGER = "+15557654321", "+493012345678"
 AGENTS = {
@@ -36,6 +42,9 @@ class Desk(Agent):
         self.state["starts"] = self.state.get("starts", 0) + 1
 
     async def on_dtmf(self, digit):
+        if digit == "*":
+            self.state["outcome"] = None
+            return
         if self.state.get("outcome") or digit == "#":
             self.state["key"] = digit
             return
@@ -102,6 +111,7 @@ def surroundings(twilio: TwilioRestServer, url: str, named: Mapping[str, str]) -
         "PUBLIC_URL": url,
         "NO_PROXY": "127.0.0.1",
         "DIAL_CALLS_PER_SECOND": "100",
+        "DRAIN_SECONDS": "2",
     }
 
 
@@ -110,9 +120,7 @@ async def house(
     folder: Path, callee: Callable[[str], Callee], named: Mapping[str, str]
 ) -> AsyncIterator[tuple[RunningGateway, TwilioRestServer, Rooms]]:
     """Run a gateway and its Twilio; ``named`` are the destinations of transfers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     rooms = Rooms()
     async with TwilioRestServer(ACCOUNT_SID, AUTH_TOKEN, callee=callee) as twilio:
         exchange = twilio.exchange
@@ -327,6 +335,45 @@ async def test_a_gateway_that_dies_while_the_caller_waits_is_followed_by_one_tha
                 assert [call["sid"] for call in await after.calls()] == [it.caller.sid]
                 await it.caller.hangup()
                 await twilio.exchange.close()
+
+
+async def test_one_transfer_may_follow_another(tmp_path: Path) -> None:
+    """Each way back is a stream that is soon gone again; that is no sign of trouble."""
+    answers = [Callee(CalleeOutcome.BUSY)] * 4 + [Callee(media=True, act=accepts)]
+    called = iter(answers)
+    async with (
+        house(tmp_path, lambda _: next(called), {"manager": MANAGER}) as (gateway, twilio, rooms),
+        calling(gateway, twilio, rooms) as it,
+    ):
+        for streams in range(2, 2 + len(answers) - 1):
+            await it.caller.press("1")
+            await it.caller.connected(streams, 20)
+            await it.state(outcome="busy", starts=streams)
+            await it.caller.press("*")
+            await it.state(outcome=None)
+        await it.caller.press("1")
+        await it.caller.seen(Met, timeout=15)
+        assert (await it.caller.ended()).status == "completed"
+        await it.state(outcome="accepted", ended=True)
+
+
+@pytest.mark.parametrize("when", ["ringing", "asked"])
+async def test_a_gateway_that_is_stopped_leaves_nobody_with_music_or_a_question(
+    tmp_path: Path, when: str
+) -> None:
+    ring_s = 150.0 if when == "ringing" else 3.0
+    manager = Callee(media=True, act=says_nothing, ring_s=ring_s)
+    async with house(tmp_path, lambda _: manager, {"manager": MANAGER}) as (gateway, twilio, rooms):
+        twilio.exchange.speed = 5
+        async with calling(gateway, twilio, rooms) as it:
+            await it.caller.press("1")
+            await eventually(twilio.placed)
+            if when == "asked":
+                await (await it.human()).asked()
+            gateway.signal(signal.SIGTERM)
+            assert await gateway.ended() == 0
+            assert (await it.caller.ended()).status == "completed"
+            await eventually(lambda: not twilio.exchange.phones)
 
 
 async def test_the_operator_may_order_it_and_the_agent_is_told(tmp_path: Path) -> None:

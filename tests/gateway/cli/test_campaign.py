@@ -2,15 +2,18 @@
 
 import csv
 import io
+import json
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.app import app
 from gateway.cli.campaign_bar import Rate, counts, eta, outcomes
-from gateway.cli.campaign_report import _as_csv
+from gateway.cli.campaign_report import _COLUMNS, _as_csv, _opened
 
 PROGRESS = {
     "total": 10,
@@ -81,6 +84,7 @@ def test_how_long_it_will_take_is_reckoned_from_the_last_minutes() -> None:
     assert rate.a_minute == 0
     rate.see(30.0, 3)
     assert eta(PROGRESS, rate.a_minute) == "6 a minute, about 1 min left"
+    assert eta(PROGRESS, 7.0) == "7 a minute, less than a minute left"
     rate.see(1000.0, 3)
     assert eta(PROGRESS, rate.a_minute) == ""
     waits = PROGRESS | {"dialling": 0, "in_progress": 0, "next_at": time.time() + 90_000}
@@ -88,11 +92,46 @@ def test_how_long_it_will_take_is_reckoned_from_the_last_minutes() -> None:
 
 
 def test_a_report_holds_no_formula_for_a_spreadsheet() -> None:
-    lead = dict.fromkeys(("state", "outcome", "attempts", "status", "answered_by", "seconds"))
-    lead |= {"number": 0, "phone": "+49301", "call_sid": None, "error": "=1+1"}
-    lead["variables"] = {"note": "@SUM(A1)", "age": "-3"}
+    row = reported(error="=1+1", variables={"note": "@SUM(A1)", "age": "-3"})
+    assert row["phone"] == "+49301"
+    assert (row["error"], row["variables.note"], row["variables.age"]) == (
+        *("'=1+1", "'@SUM(A1)", "-3"),
+    )
+
+
+def test_a_report_has_times_that_a_spreadsheet_takes_for_times_and_whole_seconds() -> None:
+    at = time.mktime((2026, 11, 27, 9, 5, 0, 0, 0, -1))
+    row = reported(called=at + 0.3, next_at=None, seconds=19.97)
+    assert (row["called"], row["next_at"], row["seconds"]) == ("2026-11-27 09:05:00", "", "20")
+
+
+def reported(**values: object) -> dict[str, str]:
+    """Return a lead's row as a spreadsheet reads it."""
+    lead: dict[str, Any] = dict.fromkeys(_COLUMNS)
+    lead |= {"number": 0, "phone": "+49301", "variables": {}, **values}
     out = io.StringIO()
-    assert _as_csv(out, iter([lead]), ["note", "age"]) == 1
-    _, row = csv.reader(io.StringIO(out.getvalue()))
-    assert row[1] == "+49301"
-    assert row[9:] == ["'=1+1", "'@SUM(A1)", "-3"]
+    assert _as_csv(out, iter([lead]), list(lead["variables"])) == 1
+    (row,) = csv.DictReader(io.StringIO(out.getvalue()))
+    return row
+
+
+def test_what_is_said_of_bad_rows_does_not_get_between_the_lines_of_json(tmp_path: Path) -> None:
+    file = tmp_path / "leads.csv"
+    file.write_text("phone\n+4930123456\n112\n")
+    words = ["campaign", "run", str(file), "--dry-run", "--skip-bad", "--json"]
+    result = CliRunner().invoke(app, [*words, "--data-dir", str(tmp_path)])
+    assert json.loads(result.stdout)["leads"] == 1
+    assert "line 3:" in result.stderr
+
+
+def test_a_report_that_cannot_be_finished_leaves_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "report.csv"
+    file.write_text("before")
+    with suppress(ZeroDivisionError), _opened(file, "utf-8-sig") as out:
+        out.write("half")
+        raise ZeroDivisionError
+    assert file.read_text() == "before"
+    with _opened(file, "utf-8-sig") as out:
+        out.write("Köln")
+    assert file.read_bytes() == b"\xef\xbb\xbfK\xc3\xb6ln"
+    assert [each.name for each in tmp_path.iterdir()] == ["report.csv"]

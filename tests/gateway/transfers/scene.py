@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from gateway.calls.answers import Answer, Brief, IncomingCall, PlacedFor
+from gateway.calls.answers import Answer, Brief, Hold, IncomingCall, Meet, PlacedFor
 from gateway.calls.state import CallState
 from gateway.calls.stream import CallStream
 from gateway.calls.warm_order import WarmOrder
@@ -86,6 +86,13 @@ class Scene:
         answer = self.desk.answered(self.marker, self.human())
         assert isinstance(answer, Brief)
         return answer
+
+    async def asked_and_taken(self) -> Hold:
+        """... and takes the call: where the caller waits is returned."""
+        await self.asked()
+        answer = self.desk.replied(self.marker, 1, "1", "")
+        assert isinstance(answer, Meet)
+        return Hold(answer.room)
 
     def human(self, sid: str = HUMAN) -> IncomingCall:
         """Return the human's leg, as the carrier announces it."""

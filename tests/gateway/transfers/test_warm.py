@@ -104,6 +104,22 @@ async def test_a_talk_that_is_over_before_it_was_heard_of_has_been_one() -> None
     scene.close()
 
 
+@virtual_time
+async def test_a_caller_whose_human_should_be_there_and_is_not_waits_for_nobody() -> None:
+    """The carrier asks what a caller hears only while nobody is with them."""
+    for is_seen in (True, False):
+        scene = Scene()
+        hold = await scene.asked_and_taken()
+        await asyncio.sleep(JOINING_SECONDS - 0.1)
+        assert scene.desk.is_open(hold.room), "they may be on the way"
+        if is_seen:
+            scene.desk.in_room(hold.room, HUMAN, came=True)
+        await asyncio.sleep(0.2)
+        assert scene.state() is CallState.DIALLED
+        assert scene.desk.is_open(hold.room) is is_seen
+        scene.close()
+
+
 # The way back --------------------------------------------------------------------------------
 
 
@@ -305,6 +321,7 @@ async def test_a_carrier_that_is_away_for_good_ends_the_call() -> None:
     await asyncio.sleep(sum(PAUSES) + 1)
     assert scene.call.flow.reason == "the carrier could not be told"
     assert scene.outcomes == ["caller_left"]
+    assert scene.call.next_answer() == Apologise(FALLBACK), "who is fetched back later is told"
     scene.close()
 
 
