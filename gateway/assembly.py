@@ -17,16 +17,19 @@ from gateway.app import application
 from gateway.archive import Archive
 from gateway.calls.call import CallRules
 from gateway.calls.registry import Calls
-from gateway.campaigns.made import make_campaigns
+from gateway.campaigns.figures import CampaignFigures
+from gateway.campaigns.made import make_campaigns, places
 from gateway.carriers.recordings import CarrierArchive
 from gateway.carriers.twilio.account import archive_at, rest_control
 from gateway.carriers.twilio.gate import TwilioGate
 from gateway.carriers.twilio.owners import Owners
+from gateway.carriers.twilio.phrases import phrases_of
 from gateway.carriers.twilio.routes import TwilioOptions, TwilioRoutes
 from gateway.carriers.twilio.signature import SignatureCheck
 from gateway.carriers.twilio.transfer_routes import TransferRoutes
 from gateway.dialer.api import DialSection
 from gateway.dialer.call_me import CallMe
+from gateway.dialer.company_rules import rules_by_company
 from gateway.dialer.made import make_dialer, number_rules
 from gateway.dialer.outgoing import OutgoingSection
 from gateway.dialer.unanswered import keep_unanswered
@@ -34,12 +37,15 @@ from gateway.farm.farm import Farm, FarmOptions
 from gateway.outbox.api import WebhooksSection
 from gateway.outbox.figures import OutboxFigures
 from gateway.outbox.made import Webhooks
+from gateway.outbox.webhook_check import WebhookCheck
 from gateway.recording.api import RecordingSection
 from gateway.recording.carrier import CarrierRecordings
+from gateway.recording.inventory import Inventory
 from gateway.recording.studio import Studio
 from gateway.throttle import Throttle
 from gateway.transfers.desk import TransferDesk
 from gateway.transfers.hold_music import HoldMusic
+from gateway.ultravox.made import Ultravox
 from shared.settings import Settings
 
 
@@ -62,6 +68,7 @@ class Assembly:
         self.webhooks = Webhooks(settings, self.archive.store, self.archive.companies)
         self.studio = Studio(settings.data_dir, self.archive.store)
         self.calls = self._calls()
+        self.archive.needed = lambda: {*self.calls.live(), *self.studio.unfinished()}
         self.control = rest_control(settings)
         self.dialer = make_dialer(
             settings, self.archive.store, self.archive.companies, self.farm, self.control
@@ -74,13 +81,14 @@ class Assembly:
             self.dialer,
             self.calls,
             self.farm,
-            settings.max_calls,
-            self.webhooks.outbox.post,
+            places(settings.max_calls, settings.campaign_reserve),
+            self.webhooks.outbox,
         )
         check = SignatureCheck(
             self.archive.companies.tokens_for, self._public_url, settings.trusted_proxies
         )
         throttle = Throttle(time.monotonic)
+        self.ultravox = self._ultravox(throttle)
         twilio = self._twilio(check, throttle)
         self.gate = TwilioGate(self.calls, check, throttle)
         self.app = self._application(twilio, self._api(secrets.api_token))
@@ -96,7 +104,7 @@ class Assembly:
             ring_seconds=settings.transfer_ring_seconds,
             numbers=number_rules(settings),
         )
-        return Calls(
+        calls = Calls(
             self.farm,
             rules,
             settings.max_calls,
@@ -105,6 +113,8 @@ class Assembly:
             self.webhooks.first_messages,
             self.studio.recorder,
         )
+        calls.rules_of = rules_by_company(rules, self.archive.companies)
+        return calls
 
     def _carrier_recordings(self) -> CarrierRecordings:
         recordings = CarrierRecordings(
@@ -122,6 +132,12 @@ class Assembly:
             return archive_at(self.control)
         return archive_at(await self.dialer.control_of(account_sid))
 
+    def _ultravox(self, throttle: Throttle) -> Ultravox:
+        store, companies = self.archive.store, self.archive.companies
+        made = Ultravox(self._settings, store, companies, self.webhooks.outbox, throttle)
+        made.join(self.calls)
+        return made
+
     def _twilio(self, check: SignatureCheck, throttle: Throttle) -> TwilioRoutes:
         settings = self._settings
         desk = TransferDesk(self.dialer, settings.twilio_account_sid)
@@ -131,6 +147,7 @@ class Assembly:
             settings.fallback_number,
             settings.twilio_phone_number,
             settings.twilio_account_sid,
+            phrases_of(settings),
         )
         return TwilioRoutes(
             self.calls,
@@ -151,8 +168,11 @@ class Assembly:
             OutgoingSection(self.dialer),
             WebhooksSection(self.webhooks.outbox),
             RecordingSection(self.studio, self.calls, store),
+            self.ultravox.voices,
         )
-        parts = Parts(store, self.archive.companies, self.campaigns, self.dialer, sections=sections)
+        check = WebhookCheck(self._settings.events_allow_private)
+        known = (store, self.archive.companies, self.campaigns, self.dialer)
+        parts = Parts(*known, check, sections=sections)
         return Api(self.calls, self.farm, token, dict(self._settings.transfer_numbers), parts)
 
     def _application(self, twilio: TwilioRoutes, api: Api) -> Any:
@@ -172,8 +192,8 @@ class Assembly:
             api,
             prefix,
             self.archive.store,
-            (*call_me.routes(), *HoldMusic().routes()),
-            (OutboxFigures(self.webhooks.outbox),),
+            (*call_me.routes(), *HoldMusic().routes(), *self.ultravox.routes()),
+            (OutboxFigures(self.webhooks.outbox), CampaignFigures(self.campaigns)),
         )
 
     # Running -----------------------------------------------------------------------------------
@@ -185,10 +205,17 @@ class Assembly:
             self.archive.keep(self.calls.live),
             self.dialer.run(),
             self.studio.run(),
+            Inventory(self.archive.store, self._settings.data_dir, self.studio).run(),
             self.carrier_recordings.run(),
             self.webhooks.run(self.calls.live),
+            self.ultravox.run(self.calls.live),
             self.campaigns.run(),
         ]
+
+    async def settle(self) -> None:
+        """Let what calls have left behind be fetched and told, in bounded time."""
+        await self.ultravox.settle()
+        await self.webhooks.settle()
 
     async def aclose(self) -> None:
         """End everything, in the order in which the parts need each other."""
@@ -196,6 +223,7 @@ class Assembly:
         await self.farm.close()
         await self.dialer.aclose()
         await self.studio.aclose()
+        await self.ultravox.aclose()
         await self.webhooks.aclose()
         await self.archive.aclose()
         if self.control is not None:

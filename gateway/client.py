@@ -8,6 +8,8 @@ import httpx2
 
 from gateway.operator_socket import socket_path
 
+LATE = "whether it was done, its log tells"
+
 
 class GatewayError(Exception):
     """The gateway said no, or is not there. ``report`` is a traceback when it has one."""
@@ -38,7 +40,7 @@ def download(data_dir: Path, path: str, file: Path, seconds: float = 300.0) -> N
                 for piece in answer.iter_bytes():
                     out.write(piece)
     except httpx2.TransportError as error:
-        raise _nobody(data_dir, error) from error
+        raise _unanswered(data_dir, error, seconds) from error
 
 
 def ask(
@@ -52,7 +54,7 @@ def ask(
                 method, f"http://callfarm{path}", json=body, timeout=httpx2.Timeout(seconds)
             )
     except (httpx2.TransportError, OSError) as error:
-        raise _nobody(data_dir, error) from error
+        raise _unanswered(data_dir, error, seconds) from error
     try:
         found = answer.json()
     except json.JSONDecodeError:
@@ -65,7 +67,12 @@ def ask(
     return found
 
 
-def _nobody(data_dir: Path, error: Exception) -> GatewayError:
+def _unanswered(data_dir: Path, error: Exception, seconds: float) -> GatewayError:
+    match error:
+        case httpx2.ReadTimeout():
+            return GatewayError(f"the gateway has not answered within {seconds:g} s; {LATE}")
+        case httpx2.RemoteProtocolError() | httpx2.ReadError():
+            return GatewayError(f"the gateway went away before it answered ({error}); {LATE}")
     return GatewayError(
         f"no gateway runs on {data_dir} ({error}): start one with callfarm serve, "
         "or name its data folder with DATA_DIR or --data-dir"

@@ -30,6 +30,7 @@ from shared.settings import Settings, load_settings
 from shared.settings.environment import provider_fields
 from shared.settings.fields import variable
 
+_SHIPPED = Path(__file__).resolve().parent.parent / "agents"
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 
@@ -113,7 +114,7 @@ async def _gateway(settings: Settings) -> AsyncIterator[str]:
     log_path = settings.data_dir / "gateway.log"
     words = [sys.executable, "-m", "gateway", "serve", "--host", "127.0.0.1", "--port", "0"]
     words += ["--data-dir", str(settings.data_dir)]
-    words += ["--agents", str(settings.agents_dir), "--agent", AGENT]
+    words += ["--agents", str(_agents(settings.agents_dir)), "--agent", AGENT]
     # A configured public address or certificate is not this gateway's, in .env neither; and what
     # the demo shows needs no key, so it uses none.
     hidden = {"PUBLIC_URL", "BASE_URL", "WEBHOOK_URL", "TLS_CERT_FILE", "TLS_KEY_FILE"}
@@ -133,6 +134,14 @@ async def _gateway(settings: Settings) -> AsyncIterator[str]:
         with suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
+
+
+def _agents(folder: Path) -> Path:
+    """Return where the receptionist is: in the operator's folder, or as shipped."""
+    for place in (folder, _SHIPPED):
+        if (place / f"{AGENT.partition(':')[0]}.py").exists():
+            return place
+    raise DemoError(f"{AGENT} is not in {folder}: set AGENTS_DIR to callfarm's own agents")
 
 
 async def _address(process: asyncio.subprocess.Process, log_path: Path) -> str:

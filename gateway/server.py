@@ -78,10 +78,6 @@ class Gateway:
     async def run(self, notifier: Notifier, announce: Callable[[str], None], watch: bool) -> None:
         """Serve until told to stop, then drain and end. Raises `ServeError`."""
         try:
-            await self.parts.archive.open()
-        except StoreError as error:
-            raise ServeError(str(error)) from error
-        try:
             await self._serve(notifier, announce, watch)
         finally:
             await self.parts.aclose()
@@ -93,7 +89,7 @@ class Gateway:
         public, private = self._listeners()
         app = self.parts.app
         servers = [self._server(app, ws=True), self._server(OperatorApp(app), ws=False)]
-        await self._first_release()
+        await self._begin()
         async with asyncio.TaskGroup() as tasks:
             serving = [
                 tasks.create_task(server.serve(sockets=[listener]))
@@ -111,7 +107,7 @@ class Gateway:
             await self._stop.wait()
             notifier.stopping()
             await self._drain()
-            await self.parts.webhooks.settle()
+            await self.parts.settle()
             for helper in helpers:
                 helper.cancel()
             for server in servers:
@@ -167,6 +163,21 @@ class Gateway:
         host, port = listener.getsockname()[:2]
         scheme = "https" if self.settings.tls_cert_file is not None else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _begin(self) -> None:
+        """Open the database and make the first release, side by side. Raises `ServeError`."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._open_archive())
+                tasks.create_task(self._first_release())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _open_archive(self) -> None:
+        try:
+            await self.parts.archive.open()
+        except StoreError as error:
+            raise ServeError(str(error)) from error
 
     async def _first_release(self) -> None:
         try:

@@ -19,7 +19,7 @@ import msgspec
 
 from shared.audio import FRAME_BYTES, FRAME_MS
 
-VERSION = 4
+VERSION = 5
 """Raised whenever a frame changes its meaning or its fields."""
 
 MAX_BATCH_MS = 200
@@ -64,6 +64,16 @@ class Hello(_Frame, tag=0, frozen=True):
 # Events: gateway to call ---------------------------------------------------------------------
 
 
+class VoiceAccount(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A company's account at the hosted voice. ``url`` is the base of its API, if not the usual."""
+
+    key: str
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return f"VoiceAccount(url={self.url!r})"
+
+
 class Metadata(_Frame, tag=10, frozen=True):
     """Sent once after `Hello`: which call this is. ``parameters`` are the webhook's own.
 
@@ -74,6 +84,9 @@ class Metadata(_Frame, tag=10, frozen=True):
     is what it does about answering machines, if that is ordered; ``variables`` are the order's.
 
     A `FirstMessage` comes within ``first_message_s``; with 0 none comes.
+
+    Of a ``company``'s call: ``variables`` are what the company says, and the order's before that;
+    ``voice`` is its own account at the hosted voice.
     """
 
     call_sid: str
@@ -88,6 +101,8 @@ class Metadata(_Frame, tag=10, frozen=True):
     machine: str = ""
     variables: dict[str, str] = {}
     first_message_s: float = 0.0
+    company: int | None = None
+    voice: VoiceAccount | None = None
 
 
 class StreamStarted(_Frame, tag=11, frozen=True):
@@ -289,10 +304,14 @@ class SendDigits(_Frame, tag=35, frozen=True):
 
 
 class Record(_Frame, tag=57, frozen=True):
-    """Begin our own recording of the call, or go on after a pause; with ``on`` false: pause."""
+    """Begin our own recording of the call, or go on after a pause; with ``on`` false: pause.
+
+    ``ahead_ms`` is what the carrier has still to play of what was sent before the first of these.
+    """
 
     request: int
     on: bool = True
+    ahead_ms: float = 0.0
 
 
 class StartRecording(_Frame, tag=36, frozen=True):
@@ -392,12 +411,15 @@ class Join(_Frame, tag=52, frozen=True):
     """The carrier is to connect the call's media with ``url``, and not with the gateway.
 
     ``url`` (``wss://``) opens somebody's microphone and is a secret. ``name`` is the stream's for
-    the carrier. With ``stays`` the process lives as long as the call, else it leaves now.
+    the carrier. With ``stays`` the process lives as long as the call, else it leaves soon. ``say``
+    is said to the caller before, by the carrier, in ``language`` (BCP 47; empty: its own).
     """
 
     url: str
     name: str
     stays: bool
+    say: str = ""
+    language: str = ""
 
 
 class Relay(_Frame, tag=53, frozen=True):

@@ -84,7 +84,7 @@ class Agent:
     outcome as ``{{ first_message }}``, and without a `greeting` it is the greeting."""
 
     recording: ClassVar[Recording | None] = None
-    """Which recordings are made of its calls, and what the caller is told first: `Recording()`."""
+    """Which recordings are made while it has a call, and what is said first: `Recording()`."""
 
     tools: ClassVar[Sequence[Tool | Toolset]] = ()
     """Tools besides the class's own ``@tool`` methods: `HangUp`, `Transfer`, `SearchKnowledge` …,

@@ -14,6 +14,8 @@ class CallInfo:
 
     A call that was placed has the ``variables`` of its order. ``agent`` and ``machine`` override
     which agent speaks and what it does about answering machines; empty: nothing.
+    ``company`` is the number of the company whose call it is; ``variables`` are then also what it
+    says (``system_prompt``, ``model``, ``voice``, ``first_speaker``), where the order does not.
     ``first_message_s`` is how long the operator's first message may take to come; 0: none comes.
     """
 
@@ -28,6 +30,7 @@ class CallInfo:
     agent: str = ""
     machine: str = ""
     first_message_s: float = 0.0
+    company: int | None = None
 
     def __post_init__(self) -> None:
         """Keep copies of the mappings that nobody can change."""

@@ -91,12 +91,12 @@ def live(mold: Mold, order: Fork, fds: list[int]) -> NoReturn:
 
 
 def last_words(error: BaseException) -> str:
-    """Return what a call that failed leaves in the log.
+    """Return what a call that failed leaves on standard error: a traceback.
 
-    A provider that cannot be had is nobody's bug: one line says what to do. The rest is traceback.
+    A provider that cannot be had is nobody's bug, and was told already, with what to do.
     """
     if isinstance(innermost(error), ProviderError):
-        return f"{last_line(error)}\n"
+        return ""
     return "".join(traceback.format_exception(error))
 
 

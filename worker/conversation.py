@@ -250,8 +250,10 @@ class Conversation:
         self.office.took_over()
         self.duplex.tools.moved()
         self.mind.forget()
+        self.manners.taken_over()
         self.crew.greet_anew()
         self.call.log("handed over", agent=agent.__name__)
+        await asyncio.sleep(0)  # what is to be said of a recording is asked for first
         await self.agent.on_taken_over()
 
     async def set_stt(self, stt: STT | Sequence[STT]) -> None:

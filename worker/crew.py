@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from shared import messages
 from shared.audio import FRAME_MS
 from worker.agent import Agent
+from worker.company import as_chosen
 from worker.duplex import Duplex
 from worker.ears import Ears
 from worker.errors import ProviderError
@@ -183,7 +184,8 @@ class Crew:
             if speech is None:
                 self._call.duplex.leave()
             else:
-                models = tuple(speech) if isinstance(speech, Sequence) else (speech,)
+                listed = tuple(speech) if isinstance(speech, Sequence) else (speech,)
+                models = as_chosen(listed, self._call.call.info)
                 await self._call.duplex.connect(self._call.served_models(models))
             self.speech = speech
             self.ask_for_audio()

@@ -208,7 +208,7 @@ def load(release: str, folder: Path, override: str | None) -> LoadedRelease:
     for agent in agents.values():
         roles.prepare(agent)
         direct.prepare(agent)
-        fault = voicemail.fault(agent) or recording.fault(agent)
+        fault = voicemail.fault(agent) or recording.fault(agent) or direct.fault(agent)
         if fault:
             raise ReleaseError(fault)
     return LoadedRelease(release, routes, agents)

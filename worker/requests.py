@@ -14,6 +14,9 @@ from worker.errors import CallOverError, RequestError
 REQUEST_SECONDS = 15.0
 """How long the gateway may take to answer a request; the carrier's REST has 10 s of it."""
 
+JOINED_SECONDS = 75.0
+"""The same of a request that waits until the caller is joined to a service."""
+
 
 class Requests:
     """One call's open requests. ``send`` takes a frame to the gateway."""

@@ -14,6 +14,7 @@ from shared.pipe import Pipe
 from worker.agent import Agent
 from worker.call_info import CallInfo
 from worker.call_log import logging_to
+from worker.company import as_chosen, hold_back, use_account
 from worker.direct import direct_model, leave_to_others
 from worker.direct_call import DirectSession, RelayError
 from worker.errors import ProviderError
@@ -79,6 +80,7 @@ class Switchboard:
         match messages.decode_event(frame):
             case messages.Metadata() as it:
                 self.tools_url = it.tools_url
+                use_account(it.voice)
                 self._metadata.set_result(
                     CallInfo(
                         it.call_sid,
@@ -92,6 +94,7 @@ class Switchboard:
                         it.agent,
                         it.machine,
                         it.first_message_s,
+                        it.company,
                     )
                 )
 
@@ -117,6 +120,7 @@ async def run(connection: Connection, release: LoadedRelease) -> None:
     with logging_to(call):
         try:
             agent = agent_class()
+            hold_back(agent, info)
             call.tell(messages.Running(name))
             if not await _joined(agent, call, switchboard, clock):
                 session = Session(agent, call, clock)
@@ -141,6 +145,7 @@ async def _joined(
     model = direct_model(type(agent))
     if model is None:
         return False
+    [model] = as_chosen((model,), call.info)
     url, give_back = switchboard.tools_url, switchboard.disconnect
     session = DirectSession(agent, call, clock, model, url, give_back)
     switchboard.connect(call, session)

@@ -245,8 +245,8 @@ class TurnTaking:
         yield from (self._listening, self._floor, self._keys)
         if self._listening.state is listening.State.QUIET:
             yield self._silence
-        if self._duration is not None:
-            yield self._duration
+        if self._duration is not None and self._has_line:
+            yield self._duration  # who is on hold for a human is not hung up on
 
     def tick(self) -> None:
         """Do what has become due."""

@@ -26,11 +26,13 @@ class Join:
     """Connect the call's media with ``url``, a service's and not ours, then ask again.
 
     ``url`` opens the caller's line to whoever has it, so it is not for the log. ``name`` is what
-    the carrier calls the stream.
+    the carrier calls the stream. The caller is told ``say`` before, in ``language`` (BCP 47).
     """
 
     url: str = field(repr=False)
     name: str
+    say: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,12 @@ class CallLeg(Protocol):
 
     async def leave_off(self) -> None:
         """Stop what was started of these and goes on."""
+
+    async def pause(self) -> None:
+        """Keep nothing of what is said from now on, until `go_on`, as far as it is kept."""
+
+    async def go_on(self) -> None:
+        """Keep again what was kept before `pause`."""
 
 
 @dataclass(frozen=True, slots=True)

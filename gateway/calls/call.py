@@ -34,7 +34,7 @@ from gateway.calls.first_message import Asking
 from gateway.calls.holding import Holding
 from gateway.calls.inbound import Inbound
 from gateway.calls.measurements import Measurements
-from gateway.calls.metadata import metadata
+from gateway.calls.metadata import CallCompany, metadata
 from gateway.calls.notes import Notes
 from gateway.calls.record import Record
 from gateway.calls.requests import Requests
@@ -80,6 +80,8 @@ class CallRules:
     """How long the phone of somebody rings to whom a caller is transferred."""
     numbers: NumberRules = field(default_factory=NumberRules)
     """Which numbers without a name a caller may be transferred to."""
+    company: CallCompany | None = None
+    """Whose call it is."""
 
 
 class Call:
@@ -177,7 +179,8 @@ class Call:
         url = elsewhere.tools_url if elsewhere is not None else ""
         self.tell(messages.Hello(messages.VERSION))
         asking = first_message
-        self.tell(metadata(it, release, url, asking.seconds if asking is not None else 0.0))
+        seconds = asking.seconds if asking is not None else 0.0
+        self.tell(metadata(it, release, url, seconds, self.rules.company))
         if asking is not None:
             self.run(asking.tell(self.tell))
         if elsewhere is None:
@@ -237,6 +240,7 @@ class Call:
                 return Connect(self.token(), digits)
             case Plan.HOLD if flow.machine.move(CallState.HELD):
                 self.record.state(CallState.HELD)
+                self.requests.pause_at_carrier()
                 return self.holding.held()
             case Plan.DIAL if self.dialled(self.dial(), flow.target, flow.reason):
                 return self.final
@@ -296,7 +300,10 @@ class Call:
         Of ours it need not tell.
         """
         it = self.elsewhere
-        if it is None or not over or not self.is_elsewhere:
+        if it is None or not self.is_elsewhere:
+            return
+        if not over:
+            it.came_on_line()
             return
         it.came_back(error)
         if it.promised:
@@ -325,6 +332,8 @@ class Call:
         self.tell(messages.StreamStarted(sid, parameters))
         if self.flow.plan is Plan.RECONNECT:
             self.requests.settle()
+            if self.holding.is_open:
+                self.requests.go_on_at_carrier()
             self.holding.back()
         else:
             self._leave()
@@ -451,7 +460,7 @@ class Call:
                 self.flow.machine.move(CallState.ELSEWHERE)
                 self.record.state(CallState.ELSEWHERE)
                 it.joined(command.stays)
-                self._first = Join(command.url, command.name)
+                self._first = Join(command.url, command.name, command.say, command.language)
                 it.keep(self._first)
             else:
                 self._relay(it)
@@ -464,6 +473,7 @@ class Call:
             self.leave(Plan.APOLOGISE, str(error))
             return
         self.elsewhere = None
+        it.came_on_line()  # nobody waits for that any more
         self.await_stream()
         it.keep(self._first)
 
@@ -488,7 +498,8 @@ class Call:
             return
         if it is not None and it.has_joined and report.clean and not it.stays:
             return
-        self.log.error(
+        is_known = self.notes.is_explained and report.signal is None
+        (self.log.debug if is_known else self.log.error)(
             "call process gone before its call",
             how=str(report),
             cpu_seconds=round(report.cpu_seconds, 2),
@@ -535,7 +546,7 @@ class Call:
         self._drop_stream(reason)
         self.recorder.finish()
         if self.elsewhere is not None:
-            self.elsewhere.tools.give_up()
+            self.elsewhere.over()
             self.elsewhere.keep(self.final)
         self.holding.over()
         self.log.info("call ended", reason=reason, seconds=round(self.ended - self.began, 1))

@@ -9,10 +9,12 @@ meanwhile gets the same. What the answer is, the call decides.
 """
 
 import asyncio
+from contextlib import suppress
 
 from gateway.calls.answers import Answer
 from gateway.calls.state import Plan
 from gateway.calls.tool_calls import ToolCalls
+from gateway.carriers.control import CarrierUnavailableError
 
 JOIN_SECONDS = 8.0
 """How long the process has until the carrier must be answered; Twilio gives up after 15 s."""
@@ -22,6 +24,9 @@ EARLY_SECONDS = 3.0
 
 STATUS_SECONDS = 0.5
 """How long the carrier, when it is back, is kept waiting for its own word on how that came."""
+
+ON_LINE_SECONDS = 60.0
+"""How long a request that needs the caller to be joined waits for that, words before included."""
 
 AWAY_SECONDS = 5.0
 """How long a service may take to let go of a call, once a tool of ours has told it to: what it
@@ -40,6 +45,7 @@ class Elsewhere:
         self._loop = asyncio.get_running_loop()
         self._joined_at: float | None = None
         self._error = ""
+        self._on_line, self._is_over = asyncio.Event(), False
         self._promise: asyncio.Future[Answer] = self._loop.create_future()
 
     @property
@@ -55,6 +61,29 @@ class Elsewhere:
     def joined(self, stays: bool) -> None:
         """The carrier is being told to join the service."""
         self.stays, self._joined_at = stays, self._loop.time()
+
+    def came_on_line(self) -> None:
+        """The carrier has joined the caller to the service: what was said before is over."""
+        if not self._on_line.is_set():
+            self._joined_at = self._loop.time()
+            self._on_line.set()
+
+    async def on_line(self, operation: str) -> None:
+        """Return once the caller is joined. Raises `CarrierError` if that is not to be."""
+        reason = "nobody has told that the caller is joined to the service"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ON_LINE_SECONDS):
+                await self._on_line.wait()
+                if not self._is_over:
+                    return
+                reason = "the call is over"
+        raise CarrierUnavailableError(operation, reason, perhaps_done=False)
+
+    def over(self) -> None:
+        """The call is over: nobody waits for its service any more."""
+        self._is_over = True
+        self.tools.give_up()
+        self._on_line.set()
 
     def came_back(self, error: str) -> None:
         """The carrier's stream to the service is over; ``error`` is empty if it ended well."""

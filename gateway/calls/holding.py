@@ -66,6 +66,8 @@ class HeldCall(Protocol):
     log: structlog.stdlib.BoundLogger
     incoming: IncomingCall
     process: CallProcess | None
+    final: Answer
+    """What the carrier is told that asks about a call which is over."""
 
     @property
     def leg(self) -> CallLeg:
@@ -83,6 +85,9 @@ class HeldCall(Protocol):
 
     def next_answer(self) -> Answer:
         """Take the next step."""
+
+    def apology(self) -> Answer:
+        """Return what a caller is told to whom something has gone wrong."""
 
     def dialled(self, answer: Answer, target: str, reason: str) -> bool:
         """The call is somebody else's from here on; false when it is too late for that."""
@@ -257,6 +262,8 @@ class Holding:
                     call.flow.machine.move(CallState.GAP)
                     call.await_stream()
                 return
+        # They hear music until the carrier can be told again, and then this.
+        call.final = call.apology()
         call.end("the carrier could not be told")
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:

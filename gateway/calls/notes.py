@@ -47,6 +47,9 @@ class Notes:
         self._emit, self._measurements = log, measurements
         self._record = record or Record()
         self._said = self._ran = 0
+        self._given_up = ""
+        self.is_explained = False
+        """The process ends because a provider could not be had, and the log says what to do."""
 
     def take(self, command: messages.Command) -> None:
         """Note what the process says, if it is of this kind."""
@@ -76,7 +79,9 @@ class Notes:
             case messages.Log(level, event, fields):
                 self._log(level, event, fields)
             case messages.Finished(problem) if problem:
-                self._emit.warning("the agent failed", problem=problem)
+                self.is_explained = bool(self._given_up) and self._given_up in problem
+                emit = self._emit.debug if self.is_explained else self._emit.warning
+                emit("the agent failed", problem=problem)
 
     def _keep(self, command: messages.Said | messages.ToolRan) -> None:
         if isinstance(command, messages.ToolRan):
@@ -101,7 +106,9 @@ class Notes:
         trouble = self.turn_log.trouble(provider, sentence, fallback, time.time())
         self._measurements.trouble(trouble)
         self._record.troubles(self.turn_log.troubles)
+        self._given_up = ""
         if self.allowance.take():
+            self._given_up = "" if fallback else trouble.sentence
             self._emit.warning(
                 "provider given up",
                 provider=trouble.provider,

@@ -87,6 +87,9 @@ class Record:
     def recording(self, it: KeptRecording) -> None:
         """Our own recording has begun, or is over."""
 
+    def whole(self) -> None:
+        """It is over, and whatever a service was to tell of it has come, or never will."""
+
     async def emit(self, name: str, data: Mapping[str, Any]) -> None:
         """The agent tells an event of its own, a checked one; durable when this returns."""
 

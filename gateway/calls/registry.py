@@ -18,6 +18,7 @@ from gateway.calls.answers import (
     Asked,
     Busy,
     HangUp,
+    Hold,
     IncomingCall,
     Unanswered,
 )
@@ -66,6 +67,7 @@ class Calls:
         recorder: Callable[[str, Record], Recorder] | None = None,
     ) -> None:
         self._farm, self._rules, self._records = farm, rules, records or Records()
+        self.rules_of: Callable[[IncomingCall], CallRules] = lambda incoming: rules
         self._most, self._memory = most_calls, call_memory
         self._first_messages = first_messages or FirstMessages()
         self._recorder = recorder
@@ -82,6 +84,8 @@ class Calls:
         self.draining = False
         self.recording_told: Callable[[], None] = lambda: None
         """Told that the carrier has told something of a recording."""
+        self.over: Callable[[Call], None] = lambda call: call.record.whole()
+        """Told that a call is over and its process gone."""
         self.accepted = self.refused = 0
 
     # Admission -------------------------------------------------------------------------------
@@ -97,13 +101,12 @@ class Calls:
         past = self._past.get(incoming.sid)
         if past is not None:
             return past[1]
-        fallback = self._rules.fallback
         if self.draining or len(self._live) >= self._most:
             why = "draining" if self.draining else f"{len(self._live)} calls are the most"
             self.refused += 1
             log.warning("call refused", call_sid=incoming.sid, reason=why)
             self._records.refused(incoming, why)
-            return Busy(fallback)
+            return Busy(self._rules.fallback)
         record = self._records.of(incoming, known_elsewhere)
         call = self._new(incoming, record)
         try:
@@ -117,7 +120,7 @@ class Calls:
             self.refused += 1
             log.error("call refused", call_sid=incoming.sid, reason=str(error))  # noqa: TRY400
             self._records.refused(incoming, str(error))
-            return Apologise(fallback)
+            return Apologise(self._rules.fallback)
         self._live[incoming.sid] = call
         self._empty.clear()
         self.accepted += 1
@@ -125,22 +128,14 @@ class Calls:
         return answer if call.process is not None else call.next_answer()
 
     def _new(self, incoming: IncomingCall, record: Record) -> Call:
-        rules, over, measurements = self._rules, self._over, self.measurements
+        rules, over, measurements = self.rules_of(incoming), self._over, self.measurements
         agent = incoming.placed.agent if incoming.placed is not None else ""
         is_direct = self._farm.is_direct(incoming.own_number, agent)
         token = self.tool_tokens.new() if is_direct else ""
         url = incoming.leg.url(TOOLS_PATH + token) if is_direct else None
         recorder = self._recorder(incoming.sid, record) if self._recorder is not None else None
-        call = Call(
-            incoming,
-            rules,
-            lambda: self._issue(incoming),
-            over,
-            measurements,
-            url,
-            record,
-            recorder,
-        )
+        parts = (measurements, url, record, recorder)
+        call = Call(incoming, rules, lambda: self._issue(incoming), over, *parts)
         call.holding.transfers = self.transfers
         if is_direct:
             self.tool_tokens.add(token, call)
@@ -165,9 +160,14 @@ class Calls:
                 return past[1]
             log.warning("a call of another life is taken up", call_sid=incoming.sid)
             return self.incoming(incoming, known_elsewhere=True)
-        if dial_answered is not None:
-            return call.dial_ended(dial_answered)
-        return call.asked_next()
+        return call.asked_next() if dial_answered is None else call.dial_ended(dial_answered)
+
+    def is_handed_over(self, sid: str) -> bool:
+        """Whether a caller waits, or talks, in a room with a human who has taken the call."""
+        call = self._live.get(sid)
+        if call is not None:
+            return call.flow.state is CallState.DIALLED and isinstance(call.final, Hold)
+        return sid in self._past and isinstance(self._past[sid][1], Hold)
 
     def _issue(self, incoming: IncomingCall) -> str:
         return self.tokens.issue(incoming.sid, incoming.account_sid)
@@ -177,6 +177,7 @@ class Calls:
             return
         self.tokens.revoke(call.sid)
         self.tool_tokens.revoke(call)
+        self.over(call)
         self._past[call.sid] = view(call), call.final
         self._past_bytes += weight_of(self._past[call.sid][0])
         while len(self._past) > MOST_REMEMBERED or self._past_bytes > MOST_REMEMBERED_BYTES:

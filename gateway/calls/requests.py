@@ -10,11 +10,12 @@ from typing import Protocol
 import structlog
 
 from gateway.calls.answers import CallLeg
+from gateway.calls.elsewhere import Elsewhere
 from gateway.calls.emitting import Emitter, Emitting
 from gateway.calls.holding import Holding
 from gateway.calls.state import Plan
 from gateway.calls.warm_order import TransferRefusedError, WarmOrder
-from gateway.carriers.control import CarrierError
+from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.dialer.numbers import NumberRefusedError, NumberRules, callable_number
 from gateway.recording.recorder import Recorder, RecordingError
 from shared import messages
@@ -43,6 +44,8 @@ class Requested(Emitter, Protocol):
     @property
     def ring_seconds(self) -> int:
         """How long the phone of somebody rings to whom a caller is transferred."""
+
+    elsewhere: Elsewhere | None
 
     @property
     def is_elsewhere(self) -> bool:
@@ -95,8 +98,8 @@ class Requests:
         """Carry out what has to do with recording and transcription."""
         leg = self._call.leg
         match request:
-            case messages.Record(number, on):
-                self._ask(number, self._call.recorder.record(on))
+            case messages.Record(number, on, ahead_ms):
+                self._ask(number, self._call.recorder.record(on, ahead_ms))
             case messages.StartRecording(number):
                 self._ask(number, self._start_recording())
             case messages.StopRecording(number):
@@ -104,11 +107,21 @@ class Requests:
             case messages.DeleteRecording(number):
                 self._ask(number, self._delete_recording())
             case messages.StartTranscription(number):
-                self._ask(number, leg.start_transcription())
+                self._ask(number, self._start_transcription())
             case messages.StopTranscription(number):
                 self._ask(number, leg.stop_transcription())
 
+    async def _on_line(self, operation: str) -> None:
+        """Return once the caller has come to where they are to be heard. Raises `CarrierError`."""
+        if self._call.elsewhere is not None:
+            await self._call.elsewhere.on_line(operation)
+
+    async def _start_transcription(self) -> None:
+        await self._on_line("start transcription")
+        await self._call.leg.start_transcription()
+
     async def _start_recording(self) -> None:
+        await self._on_line("start recording")
         sid = await self._call.leg.start_recording()
         self._call.tell(messages.RecordingChanged(sid, "in-progress"))
 
@@ -126,6 +139,22 @@ class Requests:
             await self._call.leg.leave_off()
         except CarrierError as error:
             self._call.log.warning("the carrier may still record", error=str(error))
+
+    def pause_at_carrier(self) -> None:
+        """Have the carrier keep nothing while the caller waits, and nobody's first words."""
+        self._call.run(self._at_carrier(self._call.leg.pause()))
+
+    def go_on_at_carrier(self) -> None:
+        """The caller is back: have the carrier keep again what it kept."""
+        self._call.run(self._at_carrier(self._call.leg.go_on()))
+
+    async def _at_carrier(self, change: Awaitable[None]) -> None:
+        try:
+            await change
+        except CallGoneError:
+            return  # and so is what was recorded of it
+        except CarrierError as error:
+            self._call.log.warning("the carrier records as before", error=str(error))
 
     def settle(self) -> None:
         """The carrier has been told: those who wait for that are answered."""

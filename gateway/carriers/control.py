@@ -79,6 +79,10 @@ class CallControl(Protocol):
         """Record both sides on two channels; return the recording's id."""
         ...
 
+    async def pause_recording(self, call_sid: str, recording_sid: str, *, paused: bool) -> None:
+        """Let a recording be silent, or go on."""
+        ...
+
     async def stop_recording(self, call_sid: str, recording_sid: str) -> bool:
         """Stop a recording; return whether it was still going."""
         ...

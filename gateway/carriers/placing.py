@@ -109,17 +109,18 @@ class CallPlacing(CallControl, Protocol):
 class PlacedCalls:
     """Who knows the calls that were placed, for a carrier's webhooks. Here nobody placed any.
 
-    ``marker`` is a `NewCall`'s, empty when a webhook carries none. None of these fails.
+    ``marker`` is a `NewCall`'s, empty when a webhook carries none; ``account`` has signed the
+    webhook, and has no say in what others placed. None of these fails.
     """
 
-    async def plan(self, marker: str, sid: str) -> PlacedFor | None:
+    async def plan(self, marker: str, sid: str, account: str) -> PlacedFor | None:
         """Return what the call ``sid`` is for, now that it was answered."""
         return None
 
-    async def told(self, marker: str, sid: str, status: str, *, final: bool) -> None:
+    async def told(self, marker: str, sid: str, status: str, account: str, *, final: bool) -> None:
         """The carrier reported a call's status."""
 
-    async def answered_by(self, marker: str, sid: str, verdict: str) -> None:
+    async def answered_by(self, marker: str, sid: str, verdict: str, account: str) -> None:
         """The carrier knows who has answered."""
 
     async def control_of(self, account_sid: str) -> CallControl | None:

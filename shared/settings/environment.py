@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from shared.settings.fields import AGENT_PREFIX, Settings, variable
 
 _PROVIDERS = ("deepgram_", "openai_", "cartesia_", "elevenlabs_", "ultravox_", "vllm_")
+_NOT_FOR_CALLS = frozenset({"ultravox_webhook_secret"})
 _PREFIXES = (AGENT_PREFIX, "LC_")
 _BASICS = frozenset(
     (
@@ -28,7 +29,11 @@ _BASICS = frozenset(
 
 def provider_fields() -> tuple[str, ...]:
     """Return the settings that a call process may see, by field name."""
-    return tuple(field for field in Settings.model_fields if field.startswith(_PROVIDERS))
+    return tuple(
+        field
+        for field in Settings.model_fields
+        if field.startswith(_PROVIDERS) and field not in _NOT_FOR_CALLS
+    )
 
 
 def call_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:

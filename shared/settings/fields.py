@@ -23,6 +23,7 @@ from shared.settings.types import (
     AbsolutePath,
     DatabaseUrl,
     Destinations,
+    EventNames,
     HttpUrl,
     Keys,
     Level,
@@ -32,8 +33,8 @@ from shared.settings.types import (
     PrivateNetworks,
     Region,
     Seconds,
+    Sentence,
     Webhooks,
-    Words,
 )
 from shared.urls import without_password
 
@@ -182,13 +183,41 @@ class Settings(BaseSettings):
         examples=["https://example.com/hold.mp3"],
     )
 
+    # What the carrier says where no agent can
+    say_busy: Sentence | None = Field(
+        default=None,
+        description="Said when there is no room for a call.",
+        examples=["Zurzeit sind alle Leitungen belegt."],
+    )
+    say_failed: Sentence | None = Field(
+        default=None, description="Said when something went wrong in a call."
+    )
+    say_unconnected: Sentence | None = Field(
+        default=None, description="Said when a caller could not be joined to a voice service."
+    )
+    say_unanswered: Sentence | None = Field(
+        default=None, description="Said when nobody takes a transferred call."
+    )
+    say_connecting: Sentence | None = Field(
+        default=None, description="Said after these, before FALLBACK_NUMBER is dialled."
+    )
+    say_later: Sentence | None = Field(
+        default=None, description="Said after these, before the call is hung up."
+    )
+    say_language: str | None = Field(
+        default=None,
+        pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})+$",
+        description="Language of these, with its region. Unset: Twilio's own, English.",
+        examples=["de-DE"],
+    )
+
     # Webhooks that tell of calls
     events_url: Webhooks = Field(
         default=(),
         description="Addresses that are told of calls and of what agents emit, between commas.",
         examples=["https://n8n.example.com/webhook/calls"],
     )
-    events: Words = Field(
+    events: EventNames = Field(
         default=(),
         description="Events that they are told of, between commas; call.* names all of a kind. "
         "Unset: all.",
@@ -221,6 +250,11 @@ class Settings(BaseSettings):
     )
     first_message_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
         default=2, description="Seconds that it may take; then the agent says its own."
+    )
+    ultravox_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret of the webhook by which Ultravox tells /ultravox/events of calls, or "
+        "several between commas, for a change. Unset: nothing is taken there.",
     )
 
     # Logging
@@ -288,6 +322,11 @@ class Settings(BaseSettings):
         default=45,
         description="Seconds after which a call that Twilio has not confirmed, and does not list, "
         "counts as never placed.",
+    )
+    campaign_reserve: Annotated[int, Field(ge=0, le=99)] = Field(
+        default=10,
+        description="Percentage of MAX_CALLS that campaigns leave free for callers; they may "
+        "always have one call.",
     )
     call_me_token: SecretStr | None = Field(
         default=None,

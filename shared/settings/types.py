@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from shared import e164
+from shared.event_names import event_names
 from shared.log_level import LogLevel, log_level
 from shared.urls import http_url
 
@@ -104,6 +105,13 @@ def _listed(value: object) -> object:
     return value
 
 
+def _events(value: object) -> object:
+    """Names of events between commas."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    return event_names(map(str, value)) if isinstance(value, list | tuple) else value
+
+
 def _webhooks(value: object) -> object:
     """Addresses between commas; they may hold a user, for Basic, and a query."""
     urls = _listed(value)
@@ -121,7 +129,7 @@ def _private(value: object) -> object:
     return _networks({"true": "*", "false": ""}.get(word, value))
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+EventNames = Annotated[tuple[str, ...], BeforeValidator(_events)]
 Webhooks = Annotated[tuple[str, ...], BeforeValidator(_webhooks)]
 PrivateNetworks = Annotated[tuple[Network, ...], BeforeValidator(_private)]
 Prefixes = Annotated[tuple[str, ...], BeforeValidator(_prefixes)]
@@ -129,5 +137,7 @@ Region = Annotated[str, AfterValidator(_region)]
 Keys = Annotated[SecretStr, AfterValidator(_keys)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Sentence = Annotated[str, Field(min_length=1, max_length=500)]
+"""What a caller hears, in one breath."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Level = Annotated[LogLevel, BeforeValidator(_level)]

@@ -1,6 +1,5 @@
 """A real gateway whose carrier is the fake Twilio, on a port where it can be started again."""
 
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,13 +8,6 @@ from tests.fakes.twilio_rest import ACCOUNT_SID, AUTH_TOKEN
 from tests.harness import RunningGateway, running_gateway
 
 FROM = "+15557654321"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return int(it.getsockname()[1])
 
 
 @asynccontextmanager

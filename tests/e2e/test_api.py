@@ -1,11 +1,13 @@
 """The API of a running gateway: orders to live calls, calls of before a restart, tokens."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+import pytest_asyncio
 
 from phone import PhoneSettings
 from tests.harness import RunningGateway, eventually, running_gateway
@@ -27,6 +29,19 @@ class Mute(Agent):
 }
 QUICK = PhoneSettings(verb_speed=50)
 
+of_one_gateway = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
+    """A gateway that several tests call, one after the other."""
+    async with running_gateway(tmp_path_factory.mktemp("api"), AGENTS) as gateway:
+        yield gateway
+
+
+async def is_live(gateway: RunningGateway, sid: str) -> bool:
+    return any(it["sid"] == sid for it in await gateway.calls())
+
 
 async def order(gateway: RunningGateway, sid: str, what: str, **body: Any) -> httpx2.Response:
     return await gateway.api("POST", f"/api/calls/{sid}/{what}", body or None)
@@ -37,15 +52,16 @@ async def said(gateway: RunningGateway, sid: str) -> list[str]:
     return [line["text"] for line in view["lines"]]
 
 
+@of_one_gateway
 async def test_what_the_operator_wants_said_is_heard_and_stands_in_the_transcript(
-    tmp_path: Path,
+    gateway: RunningGateway,
 ) -> None:
-    async with running_gateway(tmp_path, AGENTS) as gateway, gateway.phone(QUICK).dial() as call:
+    async with gateway.phone(QUICK).dial() as call:
 
         async def greeted() -> bool:
             return await said(gateway, call.sid) == ["Hello there"]
 
-        await eventually(gateway.calls)
+        await eventually(lambda: is_live(gateway, call.sid))
         await eventually(greeted)
         answer = await order(gateway, call.sid, "say", text="Your taxi is here.")
         assert answer.status_code == 202
@@ -59,20 +75,21 @@ async def test_what_the_operator_wants_said_is_heard_and_stands_in_the_transcrip
         assert [line["role"] for line in transcript["lines"]] == ["agent", "agent"]
 
 
-async def test_an_agent_without_a_voice_is_not_hurt_by_what_it_cannot_say(tmp_path: Path) -> None:
-    async with (
-        running_gateway(tmp_path, AGENTS) as gateway,
-        gateway.phone(QUICK, to="+15550003333").dial() as call,
-    ):
-        await eventually(gateway.calls)
+@of_one_gateway
+async def test_an_agent_without_a_voice_is_not_hurt_by_what_it_cannot_say(
+    gateway: RunningGateway,
+) -> None:
+    async with gateway.phone(QUICK, to="+15550003333").dial() as call:
+        await eventually(lambda: is_live(gateway, call.sid))
         assert (await order(gateway, call.sid, "say", text="Hello")).status_code == 202
         await eventually(lambda: "is not said" in gateway.log_text())
         assert (await gateway.call_view(call.sid))["live"]
 
 
-async def test_keys_are_pressed_and_the_agent_is_back_afterwards(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, AGENTS) as gateway, gateway.phone(QUICK).dial() as call:
-        await eventually(gateway.calls)
+@of_one_gateway
+async def test_keys_are_pressed_and_the_agent_is_back_afterwards(gateway: RunningGateway) -> None:
+    async with gateway.phone(QUICK).dial() as call:
+        await eventually(lambda: is_live(gateway, call.sid))
         assert (await order(gateway, call.sid, "digits", digits="12#")).status_code == 202
 
         async def streaming_again() -> bool:
@@ -119,34 +136,34 @@ async def _is_over(gateway: RunningGateway, sid: str) -> bool:
     return not (await gateway.call_view(sid))["live"]
 
 
-async def test_a_token_is_made_by_command_opens_its_scope_and_is_revoked(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, AGENTS) as gateway:
-        code, printed = await gateway.command("tokens", "create", "wall", "--scope", "read")
-        assert code == 0
-        token = printed.strip()
+@of_one_gateway
+async def test_a_token_is_made_by_command_opens_its_scope_and_is_revoked(
+    gateway: RunningGateway,
+) -> None:
+    code, printed = await gateway.command("tokens", "create", "wall", "--scope", "read")
+    assert code == 0
+    token = printed.strip()
 
-        async def ask(method: str, path: str) -> int:
-            async with httpx2.AsyncClient(base_url=gateway.url) as client:
-                headers = {"Authorization": f"Bearer {token}"}
-                return (await client.request(method, path, headers=headers)).status_code
+    async def ask(method: str, path: str) -> int:
+        async with httpx2.AsyncClient(base_url=gateway.url) as client:
+            headers = {"Authorization": f"Bearer {token}"}
+            return (await client.request(method, path, headers=headers)).status_code
 
-        assert await ask("GET", "/api/calls") == 200
-        assert await ask("POST", "/api/releases") == 403
-        code, printed = await gateway.command("tokens", "list")
-        assert "wall" in printed
-        assert token not in printed
-        assert (await gateway.command("tokens", "revoke", "wall"))[0] == 0
-        assert await ask("GET", "/api/calls") == 401
-        code, printed = await gateway.command("tokens", "revoke", "wall")
-        assert (code, "no such token" in printed) == (1, True)
+    assert await ask("GET", "/api/calls") == 200
+    assert await ask("POST", "/api/releases") == 403
+    code, printed = await gateway.command("tokens", "list")
+    assert "wall" in printed
+    assert token not in printed
+    assert (await gateway.command("tokens", "revoke", "wall"))[0] == 0
+    assert await ask("GET", "/api/calls") == 401
+    code, printed = await gateway.command("tokens", "revoke", "wall")
+    assert (code, "no such token" in printed) == (1, True)
 
 
 @pytest.mark.parametrize("path", ["/api/calls", "/api/openapi.json"])
-async def test_no_other_sites_page_may_read_answers(tmp_path: Path, path: str) -> None:
-    async with (
-        running_gateway(tmp_path, AGENTS) as gateway,
-        httpx2.AsyncClient(base_url=gateway.url) as client,
-    ):
+@of_one_gateway
+async def test_no_other_sites_page_may_read_answers(gateway: RunningGateway, path: str) -> None:
+    async with httpx2.AsyncClient(base_url=gateway.url) as client:
         headers = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
         answer = await client.request("OPTIONS", path, headers=headers)
         assert answer.status_code == 405

@@ -13,6 +13,9 @@ from tests.harness import ROOT
 async def test_the_demo_books_a_table_is_interrupted_once_and_leaves_its_files(
     tmp_path: Path,
 ) -> None:
+    # Whoever has begun with an agent of their own has no receptionist in their folder.
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "mine.py").touch()
     # A configured public address must not reach the demo's own gateway.
     (tmp_path / ".env").write_text("PUBLIC_URL=https://voice.example.com\n")
     process = await asyncio.create_subprocess_exec(
@@ -25,7 +28,6 @@ async def test_the_demo_books_a_table_is_interrupted_once_and_leaves_its_files(
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "AGENTS_DIR": str(ROOT / "agents"),
             "DATA_DIR": str(tmp_path / "var"),
         },
         stdout=asyncio.subprocess.PIPE,

@@ -10,7 +10,14 @@ import httpx2
 from phone import CalleeOutcome, PhoneSettings
 from tests.e2e.test_outbound import FROM, TO, listens, world
 from tests.fakes.twilio_callee import Callee
-from tests.harness import API_TOKEN, RunningGateway, eventually, running_gateway
+from tests.harness import (
+    ACCOUNT_SID,
+    API_TOKEN,
+    AUTH_TOKEN,
+    RunningGateway,
+    eventually,
+    running_gateway,
+)
 
 ROUTES = "/api/ultravox-calls"
 HUMAN, DESK = "+15005550002", "+15005550009"
@@ -43,7 +50,9 @@ async def test_a_call_is_initiated_for_a_company_and_its_settings_reach_the_agen
     tmp_path: Path,
 ) -> None:
     async with world(tmp_path, lambda number: Callee(media=True, act=listens)) as (gateway, twilio):
-        acme = await company(gateway, system_prompt="You are Steve.", default_destination=TO)
+        acme = await company(
+            gateway, system_prompt="You are Steve.", default_destination=TO, agent="Shy"
+        )
         order = {"companyId": acme, "destinationNumber": "+493012345679"}
         status, told = await ask(gateway, "POST", f"{ROUTES}/initiate-call", order)
         sid = told["callSid"]
@@ -61,6 +70,7 @@ async def test_a_call_is_initiated_for_a_company_and_its_settings_reach_the_agen
             return view.is_success and (view.json()["agent_state"] or {}).get("variables")
 
         assert (await eventually(variables))["system_prompt"] == "You are Steve."
+        assert (await gateway.call_view(sid))["agent"] == "desk:Shy"
         test = {"companyId": acme, "systemPrompt": "You are Ann.", "voice": "Mark"}
         status, told = await ask(gateway, "POST", f"{ROUTES}/ultravox-test-call", test)
         assert (status, told["message"]) == (200, "Test call initiated successfully")
@@ -93,6 +103,47 @@ async def test_what_cannot_be_called_is_refused_in_the_words_of_that_system(
                 {"error": "Phone numbers array is required and must not be empty"},
             )
         assert not twilio.account.calls
+        twilio.fail(400, 21215)
+        order = {"companyId": poor, "destinationNumber": TO}
+        told_status, told = await ask(gateway, "POST", f"{ROUTES}/initiate-call", order)
+        assert (told_status, list(told)) == (500, ["error"])
+        assert "21215" in told["error"] or "geographic" in told["error"].lower()
+
+
+async def test_a_companys_rows_have_their_fields_and_no_secret_is_given_out(
+    tmp_path: Path,
+) -> None:
+    """With the names of that system's tables, and none of its made-up defaults."""
+    rows = {
+        "account_sid": "AC" + "7" * 32,
+        "auth_token": "their-account-token",
+        "phone_number": "+15557650000",
+        "speech_key": "their-ultravox-key",
+        "speech_url": "https://voice.example.com",
+        "system_prompt": "You are Steve.",
+        "model": "fixie-ai/ultravox",
+        "voice": "terrence",
+        "first_speaker": "FIRST_SPEAKER_USER",
+    }
+    async with running_gateway(tmp_path) as gateway:
+        whole = (await ask(gateway, "GET", f"/api/companies/{await company(gateway, **rows)}"))[1]
+        secrets = ("auth_token", "speech_key")
+        assert {name: whole[name] for name in rows if name not in secrets} == {
+            name: value for name, value in rows.items() if name not in secrets
+        }
+        assert (whole["has_auth_token"], whole["has_speech_key"]) == (True, True)
+        assert "their-" not in str(whole)
+        bare = (await ask(gateway, "GET", f"/api/companies/{await company(gateway)}"))[1]
+        assert [bare[name] for name in rows if name not in secrets] == [None] * 7
+        # Neither it nor the operator has an account.
+        for route, more in (
+            ("initiate-call", {"destinationNumber": TO}),
+            ("ultravox-test-call", {"destinationNumber": TO}),
+            ("bulk-calls-sequential", {"phoneNumbers": [TO]}),
+        ):
+            order = {"companyId": bare["id"], **more}
+            answer = await ask(gateway, "POST", f"{ROUTES}/{route}", order)
+            assert answer == (404, {"error": "Twilio configuration not found"}), route
 
 
 async def test_many_are_called_one_after_the_other_and_each_has_its_result_in_order(
@@ -146,6 +197,36 @@ async def test_calls_that_take_their_time_are_a_job_that_tells_how_they_fare(
         assert (await ask(gateway, "GET", "/api/jobs/job_none"))[0] == 404
 
 
+async def test_a_call_that_is_canceled_has_ended_and_the_next_one_is_made(
+    tmp_path: Path,
+) -> None:
+    """Each is limited as was asked for; the document that is named is Twilio's affair nowhere."""
+    async with world(tmp_path, by_number(n01=Callee(ring_s=1000))) as (gateway, twilio):
+        order = {
+            "companyId": await company(gateway),
+            "phoneNumbers": ["+493012345601", "+493012345602"],
+            "maxCallDuration": 45,
+            "twimlUrl": "http://demo.twilio.com/docs/voice.xml",
+        }
+        path = f"{ROUTES}/bulk-calls-sequential"
+        status, told = await ask(gateway, "POST", path, order, Prefer="respond-async")
+        assert status == 202
+        (call,) = await eventually(lambda: list(twilio.account.calls.values()))
+        url = f"{twilio.base_url}/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{call.sid}.json"
+        async with httpx2.AsyncClient(auth=(ACCOUNT_SID, AUTH_TOKEN), trust_env=False) as client:
+            assert (await client.post(url, data={"Status": "canceled"})).status_code == 200
+
+        async def finished() -> Any:
+            job = (await ask(gateway, "GET", told["statusUrl"]))[1]
+            return job["state"] == "completed" and job
+
+        results = (await eventually(finished))["callResults"]
+        assert [it["status"] for it in results] == ["canceled", "completed"]
+        for placed in twilio.placed():
+            assert placed.form["TimeLimit"] == ["45"]
+            assert placed.form["Url"][0].startswith(gateway.url)
+
+
 async def test_a_live_call_is_listed_and_transferred_by_its_sid_as_ultravoxs_example_does(
     tmp_path: Path,
 ) -> None:
@@ -186,7 +267,7 @@ async def test_a_live_call_is_transferred_to_a_number_as_the_cookbook_does(
         for body, status, message in (
             ({}, 400, "Missing required fields: ultravoxCallId and destinationNumber"),
             ({"ultravoxCallId": "x", "destinationNumber": "030"}, 400, "Invalid phone number"),
-            ({"ultravoxCallId": "x", "destinationNumber": HUMAN}, 404, "No such call"),
+            ({"ultravoxCallId": "x", "destinationNumber": HUMAN}, 404, "Call not found: x"),
         ):
             told_status, told = await ask(gateway, "POST", "/api/transfer", body)
             assert told_status == status

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.calls.state import Plan
-from gateway.carriers.twilio.routes import VOICE_PATHS, TwilioOptions
+from gateway.calls.state import CallState, Plan
+from gateway.carriers.twilio.routes import TwilioOptions
+from gateway.carriers.twilio.voice_paths import VOICE_PATHS
 from tests.gateway.calls.actors import ACCOUNT, FALLBACK, SID
 from tests.gateway.carriers.twilio.signing import TOKEN, sign
 from tests.gateway.webhook_desk import FORM, MOST_BODY, VOICE, Desk, desk
@@ -208,6 +209,27 @@ async def test_callbacks_about_unknown_calls_are_taken_in_silence(front: Desk, p
     }
     answer = await front.signed(path, fields)
     assert (answer.status_code, answer.text) == (204, "")
+
+
+async def test_a_caller_with_whom_nobody_came_to_talk_is_told_so_and_not_sent_back_to_the_music(
+    front: Desk,
+) -> None:
+    await front.signed("/twilio/voice")
+    call = front.calls.get(SID)
+    assert call is not None
+    assert call.leave(Plan.HOLD, "a human is asked")
+    call.flow.machine.move(CallState.HELD)
+    call.holding.hand_over("room-1", "+15005550002")
+    asked_late = await front.signed("/twilio/next")
+    assert _verbs(asked_late.text) == ["Dial"], "the first answer was lost on its way"
+    fetched = await front.signed("/twilio/next?alone=1")
+    assert _verbs(fetched.text) == ["Say", "Hangup"]
+    assert "nobody can take your call" in fetched.text
+
+
+async def test_a_caller_alone_with_music_whom_nobody_knows_gets_an_agent(front: Desk) -> None:
+    answer = await front.signed("/twilio/next?alone=1")
+    assert _verbs(answer.text) == ["Connect", "Redirect"]
 
 
 # Behind a prefix -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from pocketsphinx import Decoder
 
 from gateway.scaffold import ScaffoldError, new_agent
+from worker.release import Routes, read_routes
 
 
 def test_the_file_is_a_module_with_one_agent_that_imports_worker_only(tmp_path: Path) -> None:
@@ -38,8 +39,19 @@ def test_the_recogniser_knows_every_word_of_the_grammar(tmp_path: Path) -> None:
 
 def test_it_says_what_to_type_next_and_how_to_route_a_number(tmp_path: Path) -> None:
     made = new_agent("front_desk", tmp_path)
-    assert made.command == "callfarm serve --agent front_desk:FrontDesk --watch"
+    assert made.command == "callfarm serve --watch"
     assert tomllib.loads(made.route) == {"+15551234567": "front_desk:FrontDesk"}
+
+
+def test_the_first_agent_answers_every_number_and_a_second_one_changes_no_routes(
+    tmp_path: Path,
+) -> None:
+    assert new_agent("front_desk", tmp_path).routes == tmp_path / "routes.toml"
+    assert read_routes(tmp_path, None) == Routes("front_desk:FrontDesk")
+    second = new_agent("night_desk", tmp_path)
+    assert second.routes is None
+    assert second.command == "callfarm serve --agent night_desk:NightDesk --watch"
+    assert read_routes(tmp_path, None) == Routes("front_desk:FrontDesk")
 
 
 def test_an_agent_is_never_overwritten(tmp_path: Path) -> None:

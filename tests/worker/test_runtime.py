@@ -206,9 +206,7 @@ async def test_a_provider_that_ends_a_call_is_told_to_the_operator_in_its_own_wo
     assert trouble in told
     assert told.index(trouble) < len(told) - 1
     gateway.end.close()
-    assert last_words(raised.value) == (
-        "worker.errors.ProviderRefusedError: deepgram: the key is wrong: check DEEPGRAM_API_KEY\n"
-    )
+    assert last_words(raised.value) == "", "nothing is told twice"
 
 
 def test_an_authors_mistake_leaves_its_traceback() -> None:

@@ -438,6 +438,19 @@ async def test_a_key_is_a_sign_of_life() -> None:
 
 
 @virtual_time
+async def test_time_that_is_up_while_the_line_is_away_is_told_when_it_is_back() -> None:
+    """Who is on hold for a human is neither warned nor hung up on."""
+    it = await call(Turns(silence_s=None, longest_s=300, warn_s=60))
+    await asyncio.sleep(200)
+    it.taking.line(False)
+    await asyncio.sleep(150)
+    assert it.log == []
+    it.taking.line(True)
+    await asyncio.sleep(0.1)
+    assert it.log == [TimeUp()]
+
+
+@virtual_time
 async def test_the_end_of_a_call_is_announced_and_comes() -> None:
     it = await call(Turns(silence_s=None, longest_s=300, warn_s=60))
     await asyncio.sleep(241)

@@ -9,7 +9,7 @@ in ``direct`` mode Twilio talks to Ultravox itself. No SDK: theirs are for brows
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -172,6 +172,16 @@ class Ultravox:
         session = Conversation(self, opening, listener, Calls(self, client(account), rates))
         await session.open()
         return session
+
+    def chosen(self, model: str | None, voice: str | None, speaks_first: bool | None) -> "Ultravox":
+        """Return it as a company would have it; ``None`` or an empty text leaves it as it is."""
+        return replace(
+            self,
+            model=model or self.model,
+            voice=voice or self.voice,
+            external_voice=None if voice else self.external_voice,
+            speaks_first=self.speaks_first if speaks_first is None else speaks_first,
+        )
 
     def stand_in(self) -> SpeechModel:
         """Return a model that needs no network."""

@@ -92,7 +92,8 @@ class Duration:
         return self._due[0][0] if self._due else None
 
     def tick(self, now: float) -> Warn | TimeUp | None:
-        """Return what has become due, once."""
-        if not self._due or now < self._due[0][0]:
-            return None
-        return self._due.pop(0)[1]
+        """Return what has become due, once; a warning that comes too late is none."""
+        found: Warn | TimeUp | None = None
+        while self._due and now >= self._due[0][0]:
+            found = self._due.pop(0)[1]
+        return found

@@ -1,5 +1,6 @@
 """One call's leg at Twilio: our answers as TwiML, and its REST when Twilio does not ask."""
 
+import asyncio
 from urllib.parse import urlencode
 
 from gateway.calls.answers import (
@@ -20,6 +21,7 @@ from gateway.calls.answers import (
 from gateway.carriers.control import CallControl, CarrierRefusedError
 from gateway.carriers.twilio import transfer_twiml, twiml
 from gateway.carriers.twilio.origin import Origin
+from gateway.carriers.twilio.phrases import USUAL, Phrases
 from gateway.carriers.twilio.placing import MARKER
 
 MEDIA_PATH = "/twilio/media/"
@@ -30,6 +32,8 @@ TRANSCRIPTION_PATH = "/twilio/transcription"
 HOLD_PATH = "/twilio/hold"
 ROOM_PATH = "/twilio/room"
 BRIEFING_PATH = "/twilio/briefing"
+ALONE = "alone"
+"""In the query of `NEXT_PATH` when a caller was fetched out of a room in which nobody came."""
 
 
 class TwilioLeg:
@@ -42,12 +46,16 @@ class TwilioLeg:
         control: CallControl | None,
         caller_id: str | None,
         account_sid: str = "",
+        phrases: Phrases = USUAL,
     ) -> None:
         self._sid, self._origin, self._control = call_sid, origin, control
-        self._caller_id, self._account_sid = caller_id, account_sid
+        self._caller_id, self._account_sid, self._phrases = caller_id, account_sid, phrases
         self._recording: str | None = None
         self._transcription: str | None = None
         self._is_recording = self._is_transcribing = False
+        self._is_paused = self._transcribes_again = False
+        self._turn = asyncio.Lock()
+        """Pausing, going on and leaving off, in the order in which they were asked for."""
 
     @property
     def reachable(self) -> bool:
@@ -68,12 +76,14 @@ class TwilioLeg:
                     status_url=self._origin.url(STREAM_PATH),
                     digits=digits,
                 )
-            case Join(url, name):
+            case Join(url, name, say, language):
                 return twiml.connect_elsewhere(
                     url,
                     self._origin.url(NEXT_PATH),
                     name=name,
                     status_url=self._origin.url(STREAM_PATH),
+                    say=say,
+                    language=language,
                 )
             case Dial(number, ring_seconds):
                 return twiml.dial(
@@ -85,7 +95,7 @@ class TwilioLeg:
             case Hold() | Brief() | Meet() | Excuse() | AskAgain():
                 return self._of_transfer(answer)
             case Apologise() | Busy() | Unanswered() | HangUp():
-                return _ending(answer)
+                return _ending(answer, self._phrases)
 
     def _of_transfer(self, answer: Hold | Brief | Meet | Excuse | AskAgain) -> str:
         next_url = self._origin.url(NEXT_PATH)
@@ -98,7 +108,7 @@ class TwilioLeg:
                     events_url=self._origin.url(ROOM_PATH),
                 )
             case AskAgain():
-                return transfer_twiml.ask_again(next_url)
+                return transfer_twiml.ask_again(f"{next_url}?{ALONE}=1")
             case Meet(room):
                 return transfer_twiml.meet(room)
             case Excuse(text, language):
@@ -154,12 +164,48 @@ class TwilioLeg:
 
     async def leave_off(self) -> None:
         """Stop what was started of these and goes on. Raises `CarrierError`."""
-        try:
-            if self._is_recording:
-                await self.stop_recording()
-        finally:
-            if self._is_transcribing:
-                await self.stop_transcription()
+        async with self._turn:
+            self._is_paused = False
+            try:
+                if self._is_recording:
+                    await self.stop_recording()
+            finally:
+                if self._is_transcribing:
+                    await self.stop_transcription()
+
+    async def pause(self) -> None:
+        """Let the recording be silent, and transcribe nothing, until `go_on`.
+
+        A transcription cannot be paused: another one begins then. Raises `CarrierError`.
+        """
+        async with self._turn:
+            if not (self._is_recording or self._is_transcribing):
+                return
+            self._is_paused, self._transcribes_again = True, self._is_transcribing
+            try:
+                if self._is_recording:
+                    await self._pause_recording(True)
+            finally:
+                if self._is_transcribing:
+                    await self.stop_transcription()
+
+    async def go_on(self) -> None:
+        """Keep again what was kept before `pause`. Raises `CarrierError`."""
+        async with self._turn:
+            if not self._is_paused:
+                return
+            self._is_paused = False
+            try:
+                if self._is_recording:
+                    await self._pause_recording(False)
+            finally:
+                if self._transcribes_again:
+                    await self.start_transcription()
+
+    async def _pause_recording(self, paused: bool) -> None:
+        control = self._rest("pause recording")
+        if self._recording is not None:
+            await control.pause_recording(self._sid, self._recording, paused=paused)
 
     def _rest(self, operation: str) -> CallControl:
         if self._control is None:
@@ -175,13 +221,15 @@ def hold_url(origin: Origin, room: str, call_sid: str, account_sid: str) -> str:
     return f"{origin.url(HOLD_PATH)}?{urlencode(query)}"
 
 
-def _ending(answer: Apologise | Busy | Unanswered | HangUp) -> str:
+def _ending(answer: Apologise | Busy | Unanswered | HangUp, phrases: Phrases) -> str:
     match answer:
-        case Apologise(fallback, unconnected):
-            return twiml.unconnected(fallback) if unconnected else twiml.failure(fallback)
+        case Apologise(fallback, unconnected=True):
+            return twiml.unconnected(fallback, phrases)
+        case Apologise(fallback):
+            return twiml.failure(fallback, phrases)
         case Busy(fallback):
-            return twiml.busy(fallback)
+            return twiml.busy(fallback, phrases)
         case Unanswered():
-            return twiml.unanswered()
+            return twiml.unanswered(phrases)
         case HangUp():
             return twiml.hang_up()

@@ -8,7 +8,8 @@ Requests: Twilio docs, "Call resource", "Answering Machine Detection", "Call Eve
 "IncomingPhoneNumber resource".
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any
@@ -26,8 +27,17 @@ AMD_PATH = "/twilio/amd"
 MARKER = "dial"
 """The name of the marker in the query of the webhooks."""
 
-CLOCK_SECONDS = 60.0
-"""How far Twilio's clock and ours may be apart when calls are told by their age."""
+NEAR_SECONDS = 60.0
+"""So near to its order, by Twilio's own clock, is a call that was placed."""
+
+CLOCK_SECONDS = 900.0
+"""Our clock may have been so wrong when it was ordered, though it be right by now."""
+
+EVIDENCE_SECONDS = 600.0
+"""How long Twilio may take to tell which URLs it has requested for a call."""
+
+FOREIGN_SECONDS = 3600.0
+"""A call for which none was requested after so long is not ours, unless nothing else can be."""
 
 MOST_SECONDS = 4 * 3600
 """The longest call of an ordinary account (docs, "Call resource", TimeLimit)."""
@@ -89,8 +99,8 @@ class TwilioPlacing(TwilioRecordings):
     ) -> PlacedCall | None:
         """Look for a call among the account's. Raises ``CarrierError``.
 
-        Not by StartTime: a call that is still queued has none. What the list cannot tell apart is
-        an error with ``perhaps_done``: ask again when Twilio has done more for them.
+        Not by StartTime: a call that is still queued has none, and the filter knows days only. What
+        cannot be told yet is an error with ``perhaps_done``: ask again when Twilio has done more.
         """
         listed = await self._repeated(
             "look for the call",
@@ -99,18 +109,23 @@ class TwilioPlacing(TwilioRecordings):
                 to=to, from_=from_, limit=_MOST_LISTED, page_size=_MOST_LISTED
             ),
         )
-        young = [it for it in listed if _is_candidate(it, after) and it.sid not in known]
-        undecided = []
-        for it in young[:_MOST_EXAMINED]:
+        clock = (await self._loaded()).http.clock
+        search = _Search(ordered=clock.of(after), now=clock.now)
+        maybe = [it for it in listed if search.may_be(it) and it.sid not in known]
+        # What is nearest to the order first: beyond it is what a wrong clock made look possible.
+        maybe.sort(key=search.distance)
+        unknown = []
+        for it in maybe[:_MOST_EXAMINED]:
             match await self._belongs(str(it.sid), marker):
                 case _Match.OURS:
                     return _placed(it)
                 case _Match.UNKNOWN:
-                    undecided.append(it)
-        if len(undecided) > 1 or len(young) > _MOST_EXAMINED:
-            reason = f"{len(young)} calls to that number may be it"
+                    unknown.append(it)
+        found = search.without_evidence(unknown)
+        if found is None and (search.undecided(unknown) or len(maybe) > _MOST_EXAMINED):
+            reason = f"{len(maybe)} calls to that number may be it"
             raise CarrierUnavailableError("look for the call", reason, perhaps_done=True)
-        return _placed(undecided[0]) if undecided else None
+        return None if found is None else _placed(found)
 
     async def look(self, sid: str) -> PlacedCall:
         """Fetch a call. Raises ``CarrierError``."""
@@ -157,10 +172,42 @@ class TwilioPlacing(TwilioRecordings):
         return _Match.ANOTHERS if events else _Match.UNKNOWN
 
 
-def _is_candidate(it: Any, after: float) -> bool:
-    created = it.date_created or it.start_time
-    young = not isinstance(created, datetime) or created.timestamp() >= after - CLOCK_SECONDS
-    return young and str(it.direction) == "outbound-api"
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Which calls may be the one that was ``ordered``; ``now`` as that in Twilio's time."""
+
+    ordered: float
+    now: float
+
+    def may_be(self, it: Any) -> bool:
+        """Tell whether it could be, be our clock wrong as it may."""
+        created = _created(it)
+        young = created is None or created >= self.ordered - CLOCK_SECONDS
+        return young and str(it.direction) == "outbound-api"
+
+    def distance(self, it: Any) -> float:
+        """Return how far from the order it was created, in seconds."""
+        created = _created(it)
+        return 0.0 if created is None else abs(created - self.ordered)
+
+    def without_evidence(self, unknown: Sequence[Any]) -> Any:
+        """Return the one that must be it although no request tells so, ``None`` if none must."""
+        near = [it for it in unknown if self.distance(it) <= NEAR_SECONDS]
+        late = self.now - self.ordered > EVIDENCE_SECONDS
+        return near[0] if late and len(near) == 1 else None
+
+    def undecided(self, unknown: Sequence[Any]) -> bool:
+        """Tell whether one of those may yet turn out to be it."""
+        return any(
+            self.distance(it) <= NEAR_SECONDS
+            or self.now - (_created(it) or self.now) < FOREIGN_SECONDS
+            for it in unknown
+        )
+
+
+def _created(it: Any) -> float | None:
+    at = it.date_created or it.start_time
+    return at.timestamp() if isinstance(at, datetime) else None
 
 
 def _markers(events: Iterable[Any]) -> Iterable[str]:

@@ -89,6 +89,17 @@ class TwilioRest:
         )
         return str(recording.sid)
 
+    async def pause_recording(self, call_sid: str, recording_sid: str, *, paused: bool) -> None:
+        """Let a recording be silent for as long as it lasts, or go on. Raises ``CarrierError``."""
+        change = {"status": "in-progress"}
+        if paused:
+            change = {"status": "paused", "pause_behavior": "silence"}
+        await self._repeated(
+            "pause recording" if paused else "go on recording",
+            recording_sid,
+            lambda client: client.calls(call_sid).recordings(recording_sid).update_async(**change),
+        )
+
     async def stop_recording(self, call_sid: str, recording_sid: str) -> bool:
         """Stop a recording if it is going or paused; return whether it was.
 

@@ -14,14 +14,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.calls.answers import Answer, Apologise, IncomingCall, given
+from gateway.calls.answers import Apologise, IncomingCall, given
 from gateway.calls.call import Call
 from gateway.calls.registry import Calls
 from gateway.carriers.control import CallControl
 from gateway.carriers.placing import PlacedCalls
-from gateway.carriers.twilio import twiml, webhooks
+from gateway.carriers.twilio import webhooks
 from gateway.carriers.twilio.fields import FieldError
 from gateway.carriers.twilio.leg import (
+    ALONE,
     NEXT_PATH,
     RECORDING_PATH,
     STREAM_PATH,
@@ -30,17 +31,18 @@ from gateway.carriers.twilio.leg import (
 )
 from gateway.carriers.twilio.origin import Origin
 from gateway.carriers.twilio.owners import SENTENCE, Owners
+from gateway.carriers.twilio.phrases import USUAL, Phrases
 from gateway.carriers.twilio.placing import MARKER
 from gateway.carriers.twilio.signature import SignatureCheck, Verdict
 from gateway.carriers.twilio.signed_request import Parameters, SignedRequest, header_fields
-from gateway.carriers.twilio.transfer_routes import Handler, TransferRoutes
+from gateway.carriers.twilio.transfer_routes import Handler, TransferRoutes, told
 from gateway.carriers.twilio.vocabulary import CallStatus, StreamEvent
+from gateway.carriers.twilio.voice_paths import VOICE_PATHS
 from gateway.throttle import Throttle
 from shared import messages
 
 log = structlog.get_logger(__name__)
 
-VOICE_PATHS = ("/twilio/voice", "/incoming", "/incoming-call", "/incoming-call-eleven")
 CALL_STATUS_PATH = "/call-status"
 _FORM = "application/x-www-form-urlencoded"
 _MOST_SLOWED = 100
@@ -60,6 +62,7 @@ class TwilioOptions:
     fallback: str | None
     caller_id: str | None
     account_sid: str | None = None
+    phrases: Phrases = USUAL
 
 
 class TwilioRoutes:
@@ -165,8 +168,8 @@ class TwilioRoutes:
             return PlainTextResponse(str(error), 400)
         except Exception:
             log.exception("webhook failed")
-            leg = TwilioLeg("", origin, None, None)
-            return _twiml(leg, Apologise(self._options.fallback))
+            leg = TwilioLeg("", origin, None, None, phrases=self._options.phrases)
+            return told(leg, Apologise(self._options.fallback))
 
     # The webhooks --------------------------------------------------------------------------------
 
@@ -174,7 +177,8 @@ class TwilioRoutes:
         control = await self._control_of(it.account_sid)
         # Neither the operator's REST nor its number are any good in another account.
         caller_id = self._options.caller_id if self._is_ours(it.account_sid) else it.own_number
-        return TwilioLeg(it.call_sid, origin, control, caller_id, it.account_sid)
+        phrases = self._options.phrases
+        return TwilioLeg(it.call_sid, origin, control, caller_id, it.account_sid, phrases)
 
     def _is_ours(self, account_sid: str) -> bool:
         return self._options.account_sid in (None, account_sid)
@@ -191,7 +195,7 @@ class TwilioRoutes:
         leg = await self._leg(it, origin)
         placed = None
         if it.direction.startswith("outbound") and self._calls.get(it.call_sid) is None:
-            placed = await self._placed.plan(_marker(it), it.call_sid)
+            placed = await self._placed.plan(_marker(it), it.call_sid, it.account_sid)
         ids, who = (it.call_sid, it.account_sid), (it.from_, it.to, it.direction)
         return IncomingCall(*ids, *who, dict(it.everything), leg, placed), leg
 
@@ -199,17 +203,19 @@ class TwilioRoutes:
         incoming, leg = await self._incoming(parameters, origin)
         to_human = self._transfers.answered(incoming) if self._transfers is not None else None
         if to_human is not None:
-            return _twiml(leg, to_human)
-        return _twiml(leg, await given(self._calls.incoming(incoming)))
+            return told(leg, to_human)
+        return told(leg, await given(self._calls.incoming(incoming)))
 
     async def _next(self, parameters: Parameters, origin: Origin) -> Response:
         incoming, leg = await self._incoming(parameters, origin)
         dial = webhooks.dial_result(parameters)
         answered = None if dial is None else dial.status in _TALKED
+        if ALONE in incoming.parameters and self._calls.is_handed_over(incoming.sid):
+            answered = False
         status, call = webhooks.call_status(parameters), self._calls.get(incoming.sid)
         if call is not None and call.holding.is_open and status.final:
             call.status(status.value, final=True)  # the room was left by hanging up
-        return _twiml(leg, await given(self._calls.next(incoming, answered)))
+        return told(leg, await given(self._calls.next(incoming, answered)))
 
     async def _status(self, parameters: Parameters, origin: Origin) -> Response:
         it = webhooks.status_callback(parameters)
@@ -220,7 +226,7 @@ class TwilioRoutes:
             self._calls.late(it.call_sid, messages.CallStatus(it.call_status.value))
         if marker := _marker(it):
             status, final = it.call_status.value, it.call_status.final
-            await self._placed.told(marker, it.call_sid, status, final=final)
+            await self._placed.told(marker, it.call_sid, status, it.account_sid, final=final)
         return Response(status_code=204)
 
     async def _call_status(self, parameters: Parameters, origin: Origin) -> Response:
@@ -260,7 +266,8 @@ class TwilioRoutes:
     async def _amd(self, parameters: Parameters, origin: Origin) -> Response:
         it = webhooks.amd_result(parameters)
         if marker := _marker(it):
-            await self._placed.answered_by(marker, it.call_sid, it.answered_by.value)
+            verdict = it.answered_by.value
+            await self._placed.answered_by(marker, it.call_sid, verdict, it.account_sid)
         return self._tell(it.call_sid, messages.AnsweredBy(it.answered_by.value))
 
     def _tell(self, call_sid: str, event: messages.Event) -> Response:
@@ -275,10 +282,6 @@ class TwilioRoutes:
 def _marker(it: webhooks.CallWebhook) -> str:
     """Return the marker of a call that we placed; it is in the URL, which is signed."""
     return it.everything.get(MARKER, "")
-
-
-def _twiml(leg: TwilioLeg, answer: Answer) -> Response:
-    return Response(leg.document(answer), media_type=twiml.CONTENT_TYPE)
 
 
 def _signed(request: Request, body: bytes) -> SignedRequest:

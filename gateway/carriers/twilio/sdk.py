@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from gateway.carriers.twilio.clock import CarrierClock
 from gateway.carriers.twilio.region import Placement
 
 _MODULES = (
@@ -45,6 +46,8 @@ class OriginClient:
 
     def __init__(self, inner: Any, origin: str | None) -> None:
         self._inner, self._origin = inner, origin
+        self.clock = CarrierClock()
+        """Twilio's, by the last answer."""
 
     async def request(
         self,
@@ -59,7 +62,7 @@ class OriginClient:
         allow_redirects: bool = False,
     ) -> Any:
         """Make a request; the caller limits its time."""
-        return await self._inner.request(
+        answer = await self._inner.request(
             method,
             moved(url, self._origin),
             params=params,
@@ -68,6 +71,8 @@ class OriginClient:
             timeout=timeout,
             allow_redirects=allow_redirects,
         )
+        self.clock.heard((answer.headers or {}).get("Date"))
+        return answer
 
     async def close(self) -> None:
         """Close the connections."""

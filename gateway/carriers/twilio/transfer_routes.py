@@ -103,7 +103,12 @@ class TransferRoutes:
             marker, int(attempt) if attempt in {"1", "2", "3"} else 0, it.digits, it.speech
         )
         leg = TwilioLeg(it.call_sid, origin, None, None)
-        return Response(leg.document(answer), media_type=twiml.CONTENT_TYPE)
+        return told(leg, answer)
+
+
+def told(leg: TwilioLeg, answer: Answer) -> Response:
+    """Return what tells the carrier ``answer``."""
+    return Response(leg.document(answer), media_type=twiml.CONTENT_TYPE)
 
 
 async def _fetch_back(leg: TwilioLeg, call_sid: str) -> None:

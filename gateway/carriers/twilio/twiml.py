@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 from twilio.twiml.voice_response import Connect, Dial, VoiceResponse
 
+from gateway.carriers.twilio.phrases import USUAL, Phrases
+
 CONTENT_TYPE = "text/xml"
 
 MAX_DOCUMENT_BYTES = 64_000
@@ -26,12 +28,14 @@ RETRIES = "rc=5&rp=ct,rt,5xx&rt=4000"
 """Connection overrides: up to five repeats on connection failure, silence of 4 s or a 5xx, all
 within Twilio's 15 s. By default Twilio repeats once, and on connection failure only."""
 
-BUSY = "All our lines are busy at the moment."
-FAILED = "We are sorry, something went wrong on our side."
-UNCONNECTED = "Sorry, there was an error connecting your call."
-CONNECTING = "Please stay on the line, we are connecting you."
-CALL_LATER = "Please call again later. Goodbye."
-UNANSWERED = "We are sorry, nobody can take your call at the moment."
+_REGIONS = {
+    it.partition("-")[0]: it
+    for it in (
+        *("da-DK", "de-DE", "en-US", "es-ES", "fi-FI", "fr-FR", "it-IT", "ja-JP", "ko-KR"),
+        *("nb-NO", "nl-NL", "pl-PL", "pt-BR", "ru-RU", "sv-SE", "tr-TR", "zh-CN"),
+    )
+}
+"""Where a language is taken to be from that is named alone."""
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DIGITS = re.compile(r"[0-9A-D#*wW]{1,128}")
@@ -84,24 +88,40 @@ def connect_stream(
 
 
 def connect_elsewhere(
-    url: str, next_url: str, *, name: str | None = None, status_url: str | None = None
+    url: str,
+    next_url: str,
+    *,
+    name: str | None = None,
+    status_url: str | None = None,
+    say: str = "",
+    language: str = "",
 ) -> str:
     """Connect the call to somebody else's media socket, then ask ``next_url`` how to go on.
 
-    ``url`` is as its owner gave it, query included (Twilio documents none). Raises ``TwimlError``,
-    which does not show it.
+    ``say`` is heard before, in ``language`` (BCP 47). ``url`` is as its owner gave it, query
+    included (Twilio documents none). Raises ``TwimlError``, which does not show it.
     """
     if not _SOCKET_URL.fullmatch(url) or _clean(url) != url:
         raise TwimlError("the address of the service's media socket", "is none: wss://")
     connect = Connect()
     connect.stream(url=url, name=name, status_callback=status_url)
-    return _connected(VoiceResponse(), connect, next_url)
+    response = VoiceResponse()
+    if say:
+        response.say(spoken(say), language=_voiced(language))
+    return _connected(response, connect, next_url)
 
 
 def _connected(response: VoiceResponse, connect: Connect, next_url: str) -> str:
     response.append(connect)
     response.redirect(f"{next_url}#{RETRIES}", method="POST")
     return document(response)
+
+
+def _voiced(language: str) -> str | None:
+    """Return a tag that ``<Say>`` knows: with a region; all others are its own English."""
+    if "-" in language:
+        return language
+    return _REGIONS.get(language.lower())
 
 
 def hang_up() -> str:
@@ -131,19 +151,29 @@ def dial(
     return document(response)
 
 
-def busy(fallback_number: str | None = None) -> str:
+def busy(fallback_number: str | None = None, phrases: Phrases = USUAL) -> str:
     """Say that there is no room for the call, and dial the fallback number if there is one."""
-    return apology(f"{BUSY} {_ending(fallback_number)}", fallback_number)
+    return _excuse(phrases.busy, fallback_number, phrases)
 
 
-def failure(fallback_number: str | None = None) -> str:
+def failure(fallback_number: str | None = None, phrases: Phrases = USUAL) -> str:
     """Say that something went wrong, and dial the fallback number if there is one."""
-    return apology(f"{FAILED} {_ending(fallback_number)}", fallback_number)
+    return _excuse(phrases.failed, fallback_number, phrases)
 
 
-def unconnected(fallback_number: str | None = None) -> str:
+def unconnected(fallback_number: str | None = None, phrases: Phrases = USUAL) -> str:
     """Say that the call could not be connected, and dial the fallback number if there is one."""
-    return apology(f"{UNCONNECTED} {_ending(fallback_number)}", fallback_number)
+    return _excuse(phrases.unconnected, fallback_number, phrases)
+
+
+def unanswered(phrases: Phrases = USUAL) -> str:
+    """Say that nobody takes the call, and end it."""
+    return _excuse(phrases.unanswered, None, phrases)
+
+
+def _excuse(sentence: str, fallback_number: str | None, phrases: Phrases) -> str:
+    ending = phrases.connecting if fallback_number else phrases.later
+    return apology(f"{sentence} {ending}", fallback_number, language=phrases.language)
 
 
 def apology(
@@ -162,11 +192,6 @@ def apology(
     return document(response)
 
 
-def unanswered() -> str:
-    """Say that nobody takes the call, and end it."""
-    return apology(f"{UNANSWERED} {CALL_LATER}")
-
-
 def inline(text: str) -> str:
     """Return a document as the REST API takes it. Raises ``TwimlTooLongError``."""
     if len(text) > MAX_INLINE_CHARACTERS:
@@ -183,10 +208,6 @@ def _add_dial(
     verb = Dial(action=action, method=method, caller_id=caller_id, timeout=timeout_s)
     verb.number(_clean(number))
     response.append(verb)
-
-
-def _ending(fallback_number: str | None) -> str:
-    return CONNECTING if fallback_number else CALL_LATER
 
 
 def _dialled(digits: str) -> str:

@@ -43,6 +43,7 @@ class Leg:
         self.enforced: list[Answer] = []
         self.asked: list[str] = []
         self.left_off = 0
+        self.paused: list[bool] = []
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
@@ -75,6 +76,12 @@ class Leg:
 
     async def leave_off(self) -> None:
         self.left_off += 1
+
+    async def pause(self) -> None:
+        self.paused.append(True)
+
+    async def go_on(self) -> None:
+        self.paused.append(False)
 
 
 class Worker(CallProcess):

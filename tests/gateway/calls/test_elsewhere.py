@@ -15,7 +15,13 @@ from gateway.calls.answers import (
     given,
 )
 from gateway.calls.call import NEXT_SECONDS
-from gateway.calls.elsewhere import AWAY_SECONDS, EARLY_SECONDS, JOIN_SECONDS, STATUS_SECONDS
+from gateway.calls.elsewhere import (
+    AWAY_SECONDS,
+    EARLY_SECONDS,
+    JOIN_SECONDS,
+    ON_LINE_SECONDS,
+    STATUS_SECONDS,
+)
 from gateway.calls.state import CallState, Plan
 from gateway.carriers.control import CallGoneError, CarrierUnavailableError
 from shared import messages
@@ -513,3 +519,53 @@ async def test_a_drain_waits_for_a_call_that_is_elsewhere_and_then_hangs_it_up()
     assert len(calls) == 1
     await calls.hang_up_all("the server stops", 5)
     assert len(calls) == 0
+
+
+# Recording at the carrier -----------------------------------------------------------------------
+
+
+@virtual_time
+async def test_what_the_carrier_is_to_keep_begins_when_the_caller_is_joined() -> None:
+    stage = direct()
+    promise(stage.call.first_answer())
+    stage.says(messages.Join(JOINED.url, JOINED.name, False, "Recorded.", "de"))
+    assert stage.call.first_answer() == Join(JOINED.url, JOINED.name, "Recorded.", "de")
+    stage.says(messages.StartRecording(1))
+    stage.says(messages.StartTranscription(2))
+    await asyncio.sleep(EARLY_SECONDS + 5)
+    assert stage.leg.asked == []
+    stage.call.stream_reported("", over=False)
+    await settled()
+    assert stage.leg.asked == ["start recording", "start transcription"]
+    assert messages.Reply(1) in stage.worker.heard
+    # The phrase took a while: the service has hardly had the caller.
+    assert stage.call.elsewhere is not None
+    assert stage.call.elsewhere.is_early
+    stage.close()
+
+
+@virtual_time
+async def test_a_caller_of_whom_nobody_says_that_they_are_joined_is_not_recorded() -> None:
+    stage = direct()
+    promise(stage.call.first_answer())
+    join(stage)
+    stage.says(messages.StartRecording(1))
+    await asyncio.sleep(ON_LINE_SECONDS + 1)
+    assert stage.leg.asked == []
+    (failure,) = [it for it in stage.worker.heard if isinstance(it, messages.Failure)]
+    assert (failure.request, failure.code) == (1, "carrier")
+    stage.close()
+
+
+@virtual_time
+async def test_nobody_waits_for_a_caller_who_has_hung_up_before_that() -> None:
+    stage = direct()
+    promise(stage.call.first_answer())
+    join(stage)
+    stage.says(messages.StartRecording(1))
+    await settled()
+    stage.call.status("completed", final=True)
+    await settled()
+    assert not stage.call._tasks
+    assert stage.leg.asked == []
+    stage.close()

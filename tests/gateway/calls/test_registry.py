@@ -8,7 +8,7 @@ from gateway.calls import registry
 from gateway.calls.answers import Apologise, Busy, Connect, Dial, HangUp, Unanswered
 from gateway.calls.call import NEXT_SECONDS
 from gateway.calls.registry import MEMORY_SECONDS, MOST_REMEMBERED, WATCH_SECONDS, Calls
-from gateway.calls.state import Plan
+from gateway.calls.state import CallState, Plan
 from gateway.calls.stream import CallStream
 from gateway.media.listener import StreamStart
 from shared import messages
@@ -157,6 +157,29 @@ async def test_a_transfer_ends_with_how_the_dial_ended() -> None:
     assert calls.next(incoming(), None) == Dial("+1")
     assert calls.next(incoming(), False) == Unanswered()
     assert calls.next(incoming(), False) == Unanswered()
+
+
+@virtual_time
+async def test_a_caller_alone_with_music_is_known_by_having_been_handed_over_in_a_room() -> None:
+    calls, farm = office()
+    assert not calls.is_handed_over(SID)
+    calls.incoming(incoming())
+    _open(calls)
+    call = calls.get(SID)
+    assert call is not None
+    assert call.leave(Plan.HOLD, "a human is asked")
+    call.flow.machine.move(CallState.HELD)
+    assert not calls.is_handed_over(SID)
+    call.holding.hand_over("room-1", "+1")
+    assert calls.is_handed_over(SID)
+    farm.workers[0].exit()
+    assert len(calls) == 0
+    assert calls.is_handed_over(SID)
+    assert calls.next(incoming(), False) == Unanswered()
+    assert not calls.is_handed_over(SID)
+    past = calls.find(SID)
+    assert past is not None
+    assert past.reason == "transfer not answered"
 
 
 # What is remembered --------------------------------------------------------------------------

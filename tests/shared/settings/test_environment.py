@@ -9,7 +9,10 @@ from shared.settings import Settings, call_environment, load_settings, take_secr
 from shared.settings.environment import provider_fields
 from shared.settings.fields import variable
 
-GATEWAYS_OWN = ("TWILIO_AUTH_TOKEN", "API_TOKEN", "SECRET_KEY", "DATABASE_URL", "NOTIFY_SOCKET")
+GATEWAYS_OWN = (
+    *("TWILIO_AUTH_TOKEN", "API_TOKEN", "SECRET_KEY", "DATABASE_URL", "NOTIFY_SOCKET"),
+    "ULTRAVOX_WEBHOOK_SECRET",
+)
 
 
 def test_a_call_process_sees_no_name_that_is_not_for_it() -> None:

@@ -539,8 +539,8 @@ async def test_an_agent_that_is_no_public_one_is_not_found_without_a_signature(
 
 async def test_a_server_that_says_nothing_is_given_up(fake: ElevenLabsAgentsFake) -> None:
     fake.manners.silent = True
-    model = ElevenLabsAgent("agent_1", retry=Retry(tries=1, open_s=0.1))
-    with pytest.raises(ProviderLostError, match=r"did not answer within 0\.1 s"):
+    model = ElevenLabsAgent("agent_1", retry=Retry(tries=1, open_s=0.5))
+    with pytest.raises(ProviderLostError, match=r"did not answer within 0\.5 s"):
         await model.connect(Opening(BRIEF), Listener())
     assert len(fake.handshakes) == 2
 

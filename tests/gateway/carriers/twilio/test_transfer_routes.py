@@ -120,7 +120,7 @@ async def test_a_caller_who_waits_for_nobody_is_fetched_back(error: CarrierError
     body = await asked(TransferRoutes(desk), HOLD_PATH, *WAITS)
     assert isinstance(parse(body).verbs[0], Play), "music until it is done"
     ((sid, document),) = CONTROL.sent
-    url = "https://you.example/ai/twilio/next#rc=5&rp=ct,rt,5xx&rt=4000"
+    url = "https://you.example/ai/twilio/next?alone=1#rc=5&rp=ct,rt,5xx&rt=4000"
     assert (sid, parse(document.encode()).verbs) == (CALL, (Redirect(url),))
     CONTROL.error = None
     # Without REST nobody can be fetched; they hear music all the same.

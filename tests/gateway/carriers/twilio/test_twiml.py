@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.carriers.twilio import twiml
+from gateway.carriers.twilio.phrases import USUAL, Phrases
 
 STREAM = "wss://example.com/twilio/media/TOKEN"
 NEXT = "https://example.com/twilio/next?x=1&y=2"
@@ -105,7 +106,7 @@ def test_a_dial_can_be_announced_and_keeps_the_callers_number() -> None:
 def test_no_room_is_said_and_the_fallback_number_dialled() -> None:
     document = twiml.busy("+493012345678")
     say, dial, hang_up = verbs(document)
-    assert say[2] == f"{twiml.BUSY} {twiml.CONNECTING}"
+    assert say[2] == f"{USUAL.busy} {USUAL.connecting}"
     assert dial[:2] == ("Dial", {"timeout": "30"})
     assert ET.fromstring(document).findtext("Dial/Number") == "+493012345678"
     assert hang_up[0] == "Hangup"
@@ -114,14 +115,14 @@ def test_no_room_is_said_and_the_fallback_number_dialled() -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (twiml.busy(), twiml.BUSY),
-        (twiml.failure(), twiml.FAILED),
-        (twiml.unanswered(), twiml.UNANSWERED),
+        (twiml.busy(), USUAL.busy),
+        (twiml.failure(), USUAL.failed),
+        (twiml.unanswered(), USUAL.unanswered),
     ],
 )
 def test_without_a_fallback_number_it_is_said_to_call_later(document: str, said: str) -> None:
     assert verbs(document) == [
-        ("Say", {}, f"{said} {twiml.CALL_LATER}"),
+        ("Say", {}, f"{said} {USUAL.later}"),
         ("Hangup", {}, None),
     ]
 
@@ -192,3 +193,13 @@ def test_whatever_a_caller_is_called_the_answer_stays_xml(name: str, value: str)
     parameter = ET.fromstring(document.encode()).find("Connect/Stream/Parameter")
     assert parameter is not None
     assert parameter.attrib["value"] in (value, twiml._NOT_XML.sub("", value))
+
+
+def test_an_operators_own_words_are_said_in_their_language() -> None:
+    german = Phrases(busy="Alles belegt.", later="Bis bald.", language="de-DE")
+    assert verbs(twiml.busy(phrases=german)) == [
+        ("Say", {"language": "de-DE"}, "Alles belegt. Bis bald."),
+        ("Hangup", {}, None),
+    ]
+    unsaid = verbs(twiml.failure("+15005550001", german))[0]
+    assert unsaid[1:] == ({"language": "de-DE"}, f"{USUAL.failed} {USUAL.connecting}")
