@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import anonymous_megabytes
-from tests.e2e.carrier import free_port, gateway_of
+from tests.e2e.carrier import gateway_of
 from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_rest import TwilioRestServer
-from tests.harness import RunningGateway
+from tests.harness import RunningGateway, free_port
 
 _PAGE = 500
 _AT_ONCE = 50

@@ -169,6 +169,8 @@ def _show(screen: Console, reports: list[Report], results: list[CallResult]) -> 
         screen.print(
             f"[red]{result.call_sid}[/]: {escape(reasons)}", highlight=False, soft_wrap=True
         )
+    if len(results) == 1 and not bad:
+        screen.print(f"call {results[0].call_sid}", highlight=False, soft_wrap=True)
     for result in results:
         if result.recording:
             screen.print(

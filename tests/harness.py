@@ -6,11 +6,13 @@ agents folder and a data folder of its own, asked over its control socket as the
 
 import asyncio
 import os
+import random
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,20 @@ class Echo(Agent):
         self.call.play(audio)
 """
 ROUTES = 'default = "echo:Echo"\n'
+
+
+_PORTS = range(20_000, 32_000)
+"""Below those that the kernel gives to connections (``ip_local_port_range``)."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, and that no connection will be given meanwhile."""
+    chance = random.SystemRandom()
+    while True:
+        port = chance.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass

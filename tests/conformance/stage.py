@@ -13,7 +13,6 @@ not be what another of them says. A test that harms the services takes ``alone``
 
 import asyncio
 import functools
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -29,7 +28,14 @@ from tests.e2e.cascade import FALLBACK, MANAGER
 from tests.fakes.openai_chat import Reply
 from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_rest import TwilioRestServer
-from tests.harness import ACCOUNT_SID, AUTH_TOKEN, RunningGateway, eventually, running_gateway
+from tests.harness import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    RunningGateway,
+    eventually,
+    free_port,
+    running_gateway,
+)
 
 OUR_NUMBER = "+15557654321"
 
@@ -171,9 +177,7 @@ def side_by_side(scene: Scene) -> Scene:
 @asynccontextmanager
 async def opened(house: House, folder: Path) -> AsyncIterator[Stage]:
     """Open a house in ``folder``."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     async with (
         TwilioRestServer(ACCOUNT_SID, AUTH_TOKEN, callee=_busy) as twilio,
         house.open() as premises,
