@@ -36,6 +36,7 @@ GUIDE = ROOT / "docs" / "coming-from-others.md"
 _HERE = "gateway.test_replaced_systems"
 _ROWS, _ROUTES = "gateway.api.test_replaced_rows", "e2e.test_replaced_routes"
 _DIRECT, _OUTBOUND, _HOOKS = "e2e.test_ultravox_direct", "e2e.test_outbound", "e2e.test_webhooks"
+_PHRASES = "gateway.carriers.twilio.test_phrases"
 _APP, _DOOR, _CALL = "gateway.test_app", "gateway.test_tool_door", "gateway.calls.test_call"
 _ELSEWHERE, _REQUESTS = "gateway.calls.test_elsewhere", "gateway.calls.test_requests"
 _REGISTRY, _COMPANIES = "gateway.calls.test_registry", "gateway.store.test_companies"
@@ -322,7 +323,10 @@ DECIDED: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "T26": (
         "ports, paths, voices, temperatures differ",
-        [(_APP, "test_every_alias_of_the_voice_webhook_connects_a_stream")],
+        [
+            (_APP, "test_every_alias_of_the_voice_webhook_connects_a_stream"),
+            (_PHRASES, "test_each_sentence_has_a_setting"),
+        ],
     ),
     "T27": (
         "open webhooks and routes",
