@@ -98,7 +98,7 @@ ROWS: dict[str, list[tuple[str, str]]] = {
         (_APP, "test_the_replaced_status_path_answers_in_its_own_words"),
         (_HERE, "test_every_status_of_a_call_is_taken_under_voxflows_path"),
         (_DIALER, "test_a_call_is_placed_with_all_it_needs"),
-        (_HERE, "test_the_guides_agent_says_the_orders_first_message_and_books_by_n8n"),
+        (_OUTBOUND, "test_what_is_to_be_said_first_is_said_by_an_agent_that_has_a_first_message"),
     ],
     "Xc07": [
         (_FLOWS, "test_n8n_is_asked_told_of_a_booking_and_sent_the_transcript_once"),
@@ -111,8 +111,9 @@ ROWS: dict[str, list[tuple[str, str]]] = {
     "Xc08": [
         (_FLOWS, "test_n8n_is_asked_told_of_a_booking_and_sent_the_transcript_once"),
         (_EVENT, "test_voxflows_flows_get_what_they_got"),
+        (_EVENT, "test_voxflows_flows_get_a_transcript_once"),
         (_REPORTS, "test_a_call_that_died_with_its_gateway_is_told_of_once"),
-        (_HERE, "test_the_guides_agent_says_the_orders_first_message_and_books_by_n8n"),
+        (_HERE, "test_the_guides_agent_books_by_n8n"),
         (_HERE, "test_the_guides_agent_is_sorry_when_n8n_makes_no_sense"),
     ],
     "Xc09": [
@@ -437,7 +438,7 @@ BOOKING = {
 }
 
 
-async def test_the_guides_agent_says_the_orders_first_message_and_books_by_n8n(
+async def test_the_guides_agent_books_by_n8n(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     agent = _guides_agents()["Sara"]
@@ -447,12 +448,12 @@ async def test_the_guides_agent_says_the_orders_first_message_and_books_by_n8n(
         calls("schedule_meeting", **BOOKING | {"location": "Atlantis"}),
         "We are in Berlin and Hamburg.",
     )
-    info = CallInfo("CA1", from_="+493012345678", variables={"firstMessage": "Good news!"})
+    info = CallInfo("CA1", from_="+493012345678")
     async with N8nFake() as n8n:
         n8n.otherwise = Answer(body=b'{"message": "Booked for four."}')
         monkeypatch.setenv("AGENT_N8N_URL", f"{n8n.url}/webhook/calls")
         async with Talk(agent, llm=model, info=info) as talk:
-            assert talk.greeting == "Good news!"
+            assert talk.greeting == "Hey, this is Sara. How can I assist you today?"
             await talk.say("Book it")
             assert talk.expect_tool("schedule_meeting").outcome == "Booked for four."
             await talk.say("In Atlantis")
