@@ -90,12 +90,16 @@ class BulkJob(msgspec.Struct, rename="camel"):
 
 
 class _Kept(msgspec.Struct):
-    """What is kept of a job. ``refused`` are rows that were not taken, and why."""
+    """What is kept of a job. ``refused`` are rows that were not taken, and why.
+
+    A job that is not ``filled`` was cut off before all numbers were its campaign's.
+    """
 
     campaign: str
     company: int
     numbers: list[str]
     refused: dict[str, str]
+    filled: bool = True
 
 
 class BulkCalls:
@@ -155,11 +159,13 @@ class BulkCalls:
         if rows:
             kept = msgspec.convert(rows[0]["body"], _Kept)
         else:
-            refused = await self._filled(campaign.id, numbers)
-            kept = _Kept(campaign.id, company, list(numbers), refused)
+            kept = _Kept(campaign.id, company, list(numbers), {}, filled=False)
             await self._keep("job_" + mark, kept)
         if kept.numbers != list(numbers):
             raise other_request("list of numbers")
+        if not kept.filled:
+            kept.refused, kept.filled = await self._filled(campaign.id, numbers), True
+            await self._keep("job_" + mark, kept)
         if campaign.state == CampaignState.DRAFT and len(kept.refused) < len(numbers):
             await self._campaigns.start(campaign.id)
         return kept
@@ -206,9 +212,10 @@ class BulkCalls:
             if reason is not None:
                 results.append(_not_called(number, reason))
             else:
-                results.append(_result(number, next(of_leads)))
+                lead = next(of_leads, None) if kept.filled else None
+                results.append(_result(number, lead))
         state, message = CampaignState.COMPLETED.value, DONE
-        if leads:
+        if leads or not kept.filled:
             campaign = await self._campaigns.get(kept.campaign)
             state, message = campaign.state, campaign.why or _MESSAGES.get(campaign.state, "")
         return BulkJob(job, state, message, len(kept.numbers), results)
@@ -234,7 +241,9 @@ def patience(prefer: str) -> float:
     return ANSWER_SECONDS
 
 
-def _result(number: str, lead: LeadView) -> CallResult:
+def _result(number: str, lead: LeadView | None) -> CallResult:
+    if lead is None:
+        return CallResult(number, "queued", None, None)
     if lead.call_sid and (lead.status or not LeadState(lead.state).final):
         return CallResult(number, lead.status or "initiated", lead.call_sid, None)
     if LeadState(lead.state).final:

@@ -4,7 +4,7 @@ Each statement that moves a lead says where it must be and by which attempt, so 
 by another, or once before, is not done again. All raise `StoreError`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,15 +198,23 @@ class CampaignLedger:
         )
 
 
-def open_campaigns() -> Any:
-    """Return the question for the campaigns that a gateway must look after when it starts."""
-    return select(campaigns.c.id).where(campaigns.c.state == CampaignState.RUNNING.value)
+async def left_behind(store: Store) -> Sequence[str]:
+    """Return the campaigns that a gateway must look after when it starts."""
+    is_running = campaigns.c.state == CampaignState.RUNNING.value
+    running = await store.rows(select(campaigns.c.id).where(is_running))
+    in_flight = [it.value for it in LeadState if it.in_flight]
+    flying = await store.rows(
+        select(leads.c.campaign_id).where(leads.c.state.in_(in_flight)).distinct()
+    )
+    return sorted({*(row["id"] for row in running), *(row["campaign_id"] for row in flying)})
 
 
-def campaigns_in_flight() -> Any:
-    """Return the question for the campaigns of which leads were in flight."""
-    states = [it.value for it in LeadState if it.in_flight]
-    return select(leads.c.campaign_id).where(leads.c.state.in_(states)).distinct()
+async def standing(store: Store, ids: Sequence[str]) -> Mapping[str, CampaignState]:
+    """Return the states of all campaigns that run, and of those of ``ids``."""
+    it = campaigns.c
+    wanted = or_(it.state == CampaignState.RUNNING.value, it.id.in_(ids))
+    rows = await store.rows(select(it.id, it.state).where(wanted))
+    return {row["id"]: CampaignState(row["state"]) for row in rows}
 
 
 def _lead(row: Any) -> Lead:

@@ -1,10 +1,13 @@
 """The campaigns of a gateway, made of its parts."""
 
+import time
+
 from gateway.calls.registry import Calls
 from gateway.campaigns.moves import Post
 from gateway.campaigns.service import Campaigns
 from gateway.campaigns.surroundings import Surroundings
 from gateway.carriers.twilio import faults
+from gateway.dialer.acceptance import ringing
 from gateway.dialer.dialer import Dialer
 from gateway.farm.farm import Farm
 from gateway.store.store import Store
@@ -13,14 +16,16 @@ from gateway.store.store import Store
 def make_campaigns(
     store: Store, dialer: Dialer, calls: Calls, farm: Farm, places: int, post: Post
 ) -> Campaigns:
-    """Return campaigns that call only while fewer than ``places`` calls are in progress.
+    """Return campaigns that call only while fewer than ``places`` calls are in progress, or ring.
 
     ``post`` tells an event to those who want to know.
     """
 
     def free() -> int:
-        able = farm.ready and not calls.draining
-        return places - len(calls) if able else 0
+        if not farm.ready or calls.draining:
+            return 0
+        others = (it for it in dialer.following if it.campaign is None)
+        return places - len(calls) - ringing(others, time.time())
 
     around = Surroundings(dialer, free, calls.unserved, faults.OF_THE_ACCOUNT, faults.OF_THE_MOMENT)
     return Campaigns(store, around, post)

@@ -6,6 +6,7 @@ A gateway that dies after the transaction has the next one's outbox find the eve
 know who wants to be told, and why a campaign moves. All raise `StoreError`.
 """
 
+import asyncio
 from typing import Any, Protocol
 
 import msgspec
@@ -22,7 +23,7 @@ from gateway.campaigns.states import (
 from gateway.campaigns.views import Progress
 from gateway.outbox.event import Event
 from gateway.outbox.prepared import Prepared
-from gateway.store.store import Store
+from gateway.store.store import Store, StoreError
 from gateway.store.tables import campaigns, leads
 
 EVENTS = {
@@ -57,6 +58,11 @@ class CampaignMoves:
 
     def __init__(self, store: Store, post: Post | None = None) -> None:
         self._store, self._post = store, post
+        self.under_way = self.count = 0
+        """Moves that are being made; and how often one was begun or has ended, which tells whether
+        there was one meanwhile."""
+        self.unsure = asyncio.Event()
+        """An answer was lost: whether a move was made is not known."""
         self._register = Register(store)
 
     async def make(
@@ -66,6 +72,16 @@ class CampaignMoves:
 
         ``now`` in Unix seconds; ``why`` is kept with a campaign that is stopped.
         """
+        self.count, self.under_way = self.count + 1, self.under_way + 1
+        try:
+            return await self._made(campaign, move, now, why)
+        except StoreError:
+            self.unsure.set()
+            raise
+        finally:
+            self.count, self.under_way = self.count + 1, self.under_way - 1
+
+    async def _made(self, campaign: str, move: CampaignMove, now: float, why: str | None) -> bool:
         told = await self._told(campaign, move, now, why)
         statements = list[Executable]()
         if told is not None:

@@ -3,6 +3,7 @@
 It refuses to know how calls are followed: what comes after the answer comes by `Flights`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -39,10 +40,15 @@ class Answer:
     stop: str | None = None
 
 
-async def place(campaign: Campaign, around: Surroundings, flight: Flight, key: str) -> Answer:
-    """Have a lead called, and tell its flight what came of that if it was not."""
+async def place(
+    campaign: Campaign, around: Surroundings, flight: Flight, key: str, wanted: Callable[[], bool]
+) -> Answer:
+    """Have a lead called, and tell its flight what came of that if it was not.
+
+    It is not if it is not ``wanted`` any more when its turn has come.
+    """
     try:
-        await around.dialer.dial(_order(campaign, flight, key))
+        await around.dialer.dial(_order(campaign, flight, key, wanted))
     except DialInDoubtError:
         return Answer()  # the dialer finds it out
     except NumberRefusedError as error:
@@ -75,7 +81,7 @@ def _refused(around: Surroundings, flight: Flight, error: DialRefusedError) -> A
     return Answer()
 
 
-def _order(campaign: Campaign, flight: Flight, key: str) -> Order:
+def _order(campaign: Campaign, flight: Flight, key: str, wanted: Callable[[], bool]) -> Order:
     policy, lead = campaign.policy, flight.lead
     return Order(
         to=lead.phone,
@@ -89,6 +95,7 @@ def _order(campaign: Campaign, flight: Flight, key: str) -> Order:
         key=key,
         campaign=campaign.id,
         lead=lead.number,
+        wanted=wanted,
     )
 
 

@@ -67,8 +67,19 @@ class Runner:
         self._scheduler.halted = True
         self._flights.news.set()
 
+    def cancel(self) -> None:
+        """Call nobody any more; calls in flight go on."""
+        self.cancelled = True
+        self.halt()
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether it calls nobody new."""
+        return self._scheduler.halted
+
     def go_on(self) -> None:
         """Call again, and forget what failed."""
+        self.cancelled = False
         self._scheduler.halted, self._forgives = False, True
         self._quiet_until = 0.0
         self._scheduler.breaker.reset()
@@ -189,7 +200,9 @@ class Runner:
             self._scheduler.refresh()
 
     async def _dial(self, flight: Flight, key: str) -> None:
-        answer = await place(self._campaign, self._around, flight, key)
+        answer = await place(
+            self._campaign, self._around, flight, key, lambda: not self._scheduler.halted
+        )
         if answer.placed:
             self._carrier_pause = FIRST_PAUSE
         elif answer.quiet:

@@ -1,32 +1,26 @@
-"""The campaigns of one gateway: makes them, runs them, and takes the operator's orders.
+"""The campaigns of one gateway: makes them, shows them, and takes the operator's orders.
 
     create ──> add leads ──> start ──> progress ... ──> report       pause, resume, cancel
 
-What is asked for is in the database when a method returns; a `Runner` for each campaign that runs
-does the rest. All methods raise `StoreError` when the database is away, and `CampaignError`.
+What is asked for is in the database when a method returns; `Lives` does the rest. All methods raise
+`StoreError` when the database is away, and `CampaignError`.
 """
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from gateway.campaigns.admission import Candidate, admitted
 from gateway.campaigns.errors import BadLeadsError, CampaignStateError, NoSuchCampaignError
-from gateway.campaigns.hours import zones_of
-from gateway.campaigns.ledger import CampaignLedger, campaigns_in_flight, open_campaigns
+from gateway.campaigns.lives import CampaignStatistics, Lives
 from gateway.campaigns.moves import CampaignMoves, Post
-from gateway.campaigns.outage import Outage
 from gateway.campaigns.policy import Policy
 from gateway.campaigns.register import MOST_LISTED, Register
-from gateway.campaigns.runner import Runner
 from gateway.campaigns.states import CampaignMove, CampaignState
-from gateway.campaigns.surroundings import Campaign, Surroundings
+from gateway.campaigns.surroundings import Surroundings
 from gateway.campaigns.views import Added, CampaignView, LeadPage, Progress
-from gateway.dialer.attempt import Attempt
 from gateway.store.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
@@ -34,18 +28,7 @@ log = structlog.get_logger(__name__)
 MOST_ADDED = 1000
 """Leads in one request."""
 
-RESTART_SECONDS = 5.0
-
 _LOOK_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignStatistics:
-    """What campaigns do now: those with a runner, leads in flight, those without a database."""
-
-    running: int
-    calls: int
-    waiting: int
 
 
 class Campaigns:
@@ -54,13 +37,7 @@ class Campaigns:
     def __init__(self, store: Store, around: Surroundings, post: Post | None = None) -> None:
         self._store, self._around = store, around
         self._register, self._moves = Register(store), CampaignMoves(store, post)
-        self._outage = Outage(log, "campaigns")
-        self._runners: dict[str, Runner] = {}
-        self._lives: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
-        self._tasks: asyncio.TaskGroup | None = None
-        self.draining = False
-        around.dialer.following.listeners.append(self._heard)
+        self._lives = Lives(store, around, self._moves)
 
     # Making ------------------------------------------------------------------------------------
 
@@ -118,8 +95,9 @@ class Campaigns:
     async def pause(self, campaign: str) -> CampaignView:
         """Call nobody new; calls in progress go on."""
         await self._move(campaign, CampaignMove.PAUSE)
-        if campaign in self._runners:
-            self._runners[campaign].halt()
+        runner = self._lives.runner(campaign)
+        if runner is not None:
+            runner.halt()
         return await self.get(campaign)
 
     async def resume(self, campaign: str) -> CampaignView:
@@ -129,19 +107,21 @@ class Campaigns:
 
     async def cancel(self, campaign: str) -> CampaignView:
         """Call nobody any more; calls in progress go on."""
-        runner = self._runners.get(campaign)
+        runner = self._lives.runner(campaign)
         before = runner.cancelled if runner is not None else False
         try:
             if runner is not None:
                 # At once: what is being settled now must not wait for another call.
                 runner.cancelled = True
             await self._move(campaign, CampaignMove.CANCEL)
+        except StoreError:
+            raise  # perhaps it is: that is found out
         except BaseException:
             if runner is not None:
                 runner.cancelled = before
             raise
         if runner is not None:
-            runner.halt()
+            runner.cancel()
         return await self.get(campaign)
 
     async def _move(self, campaign: str, move: CampaignMove) -> None:
@@ -152,12 +132,7 @@ class Campaigns:
 
     async def _running(self, campaign: str) -> CampaignView:
         it = await self.get(campaign)
-        if campaign in self._lives:
-            # Its runner may be about to end: then it lives once more.
-            self._again.add(campaign)
-            self._runners[campaign].go_on()
-        else:
-            self._begin(it, forgives=True)
+        self._lives.go_on(it)
         return it
 
     # Showing -----------------------------------------------------------------------------------
@@ -198,7 +173,7 @@ class Campaigns:
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    life = self._lives.get(campaign)
+                    life = self._lives.life(campaign)
                     if life is not None:
                         await asyncio.wait([life])
                     elif (await self.get(campaign)).state != CampaignState.RUNNING:
@@ -212,80 +187,13 @@ class Campaigns:
 
     async def run(self) -> None:
         """Go on with what the gateway before this one has left, and run until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            try:
-                await asyncio.to_thread(zones_of, "+493012345678")  # reads the zones of all numbers
-                for it in await self._left_behind():
-                    self._begin(it)
-                await asyncio.Event().wait()
-            finally:
-                self._tasks = None
+        await self._lives.run()
 
     def drain(self) -> None:
         """Begin no more calls: the gateway is about to end. The next one goes on."""
-        self.draining = True
-        for runner in self._runners.values():
-            runner.halt()
-
-    async def _left_behind(self) -> Sequence[CampaignView]:
-        while True:
-            try:
-                open_ = {row["id"] for row in await self._store.rows(open_campaigns())}
-                flying = await self._store.rows(campaigns_in_flight())
-                wanted = sorted(open_ | {row["campaign_id"] for row in flying})
-                found = [await self.get(each) for each in wanted]
-            except StoreError as error:
-                await asyncio.sleep(self._outage.pause(error))
-            else:
-                self._outage.over()
-                return found
-
-    def _begin(self, it: CampaignView, *, forgives: bool = False) -> None:
-        """Run a campaign, unless that is done when `run` begins."""
-        if self._tasks is not None and not self.draining and it.id not in self._lives:
-            self._lives[it.id] = self._tasks.create_task(self._live(it, forgives))
-
-    async def _live(self, it: CampaignView, forgives: bool) -> None:
-        """Run a campaign to its end; what fails unforeseen is said and begun again."""
-        while True:
-            self._again.discard(it.id)
-            state = CampaignState(it.state)
-            campaign = Campaign(
-                it.id,
-                it.company,
-                it.policy,
-                cancelled=state is CampaignState.CANCELLED,
-                halted=self.draining or state is not CampaignState.RUNNING,
-                forgives=forgives,
-            )
-            runner = Runner(campaign, CampaignLedger(self._store, it.id, self._moves), self._around)
-            self._runners[it.id] = runner
-            try:
-                await runner.run()
-                forgives = True  # if it lives once more, that is because it was resumed
-            except Exception:
-                log.exception("a campaign failed, and is begun again", campaign=it.id)
-                forgives = False
-                await asyncio.sleep(RESTART_SECONDS)
-                self._again.add(it.id)
-            if it.id not in self._again:
-                break
-            with contextlib.suppress(StoreError):
-                it = await self.get(it.id)
-        del self._runners[it.id], self._lives[it.id]
+        self._lives.drain()
 
     @property
     def statistics(self) -> CampaignStatistics:
         """What they do now."""
-        runners = list(self._runners.values())
-        return CampaignStatistics(
-            running=len(runners),
-            calls=sum(it.calls for it in runners),
-            waiting=sum(it.is_waiting for it in runners),
-        )
-
-    def _heard(self, attempt: Attempt) -> None:
-        runner = self._runners.get(attempt.campaign) if attempt.campaign is not None else None
-        if runner is not None:
-            runner.heard(attempt)
+        return self._lives.statistics

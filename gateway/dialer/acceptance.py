@@ -1,9 +1,17 @@
 """Whether an order can be carried out at all, before anything is written down or asked for."""
 
-from gateway.dialer.errors import DialRefusedError
+from collections.abc import Iterable
+
+from gateway.dialer.attempt import OPEN, Attempt, AttemptState
+from gateway.dialer.errors import DialRefusedError, DialUnavailableError
 from gateway.dialer.lines import Line
 from gateway.dialer.numbers import NumberRefusedError, Reason, callable_number
 from gateway.dialer.order import MOST_VARIABLE_LETTERS, MOST_VARIABLES, Order
+
+RINGING_SECONDS = 60.0
+"""How much longer than its ring time a call of which nothing is heard may still be answered."""
+
+_UNANSWERED = OPEN - {AttemptState.ANSWERED}
 
 
 def numbers(order: Order, line: Line) -> tuple[str, str]:
@@ -27,6 +35,26 @@ def numbers(order: Order, line: Line) -> tuple[str, str]:
     if to == from_:
         raise NumberRefusedError(to, Reason.ITSELF)
     return to, from_
+
+
+def ringing(attempts: Iterable[Attempt], now: float) -> int:
+    """Return how many may still be answered, to be served by an agent. ``now`` in Unix seconds."""
+    return sum(
+        it.state in _UNANSWERED
+        and not it.plan.transfer_of
+        and now - it.created < it.plan.ring_seconds + RINGING_SECONDS
+        for it in attempts
+    )
+
+
+def check_room(order: Order, room: float) -> None:
+    """Raise `DialUnavailableError` if whoever answers would hear that all lines are busy.
+
+    ``room`` is for how many more calls there is some. A human who takes a call over needs none.
+    """
+    if room < 1 and not order.transfer_of:
+        sentence = "as many calls as may be are in progress, or ring (MAX_CALLS): ask again later"
+        raise DialUnavailableError(sentence)
 
 
 def check_variables(order: Order) -> None:

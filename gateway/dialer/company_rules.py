@@ -39,14 +39,16 @@ def told_of(company: int, speech: Speech | None) -> CallCompany:
     """Return what the process of a company's call is told of the company."""
     if speech is None:
         return CallCompany(company)
-    said = {
-        "system_prompt": speech.system_prompt,
+    named = {
         "model": speech.model,
         "voice": speech.voice,
         "first_speaker": speech.first_speaker,
     }
-    voice = VoiceAccount(speech.key, base_of(speech.url or "")) if speech.key else None
-    return CallCompany(company, {name: text for name, text in said.items() if text}, voice)
+    chosen = {name: text for name, text in named.items() if text}
+    said = {"system_prompt": speech.system_prompt, **chosen} if speech.system_prompt else chosen
+    key, url = speech.key, base_of(speech.url or "")
+    voice = VoiceAccount(key, url) if key is not None else None
+    return CallCompany(company, said, voice, chosen)
 
 
 def base_of(url: str) -> str:

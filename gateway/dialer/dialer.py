@@ -11,14 +11,15 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 import structlog
 
 from gateway.calls.answers import PlacedFor
 from gateway.carriers.control import CallControl, CarrierError, CarrierUnavailableError
-from gateway.carriers.placing import Machine, NewCall, PlacedCalls
-from gateway.dialer.acceptance import check_variables, numbers
+from gateway.carriers.placing import Machine, PlacedCalls
+from gateway.dialer.acceptance import check_room, check_variables, numbers, ringing
 from gateway.dialer.attempt import NOT_NOW, Attempt, AttemptState, CallPlan
 from gateway.dialer.do_not_call import DoNotCall
 from gateway.dialer.errors import DialInDoubtError, DialRefusedError, DialUnavailableError
@@ -27,7 +28,7 @@ from gateway.dialer.following import Following
 from gateway.dialer.ledger import Ledger
 from gateway.dialer.lines import Line, Lines
 from gateway.dialer.numbers import prepare
-from gateway.dialer.order import Dialled, Order, new_id, placed_for
+from gateway.dialer.order import Dialled, Order, new_call, new_id, placed_for
 from gateway.dialer.placed import Placed
 from gateway.store.store import Store, StoreError
 
@@ -75,6 +76,8 @@ class Dialer(PlacedCalls):
         self._ledger, self.do_not_call = Ledger(store), DoNotCall(store)
         self.following = Following(self._ledger, lines, times or FollowTimes(), clock)
         self._placed = Placed(self._ledger, lines, self.following)
+        self.room: Callable[[], float] = lambda: inf
+        """Tells how many more calls this machine takes."""
         self.draining = False
 
     # Placing -----------------------------------------------------------------------------------
@@ -98,7 +101,8 @@ class Dialer(PlacedCalls):
         self.following.follow(attempt)
         try:
             await asyncio.sleep(turn_at - time.monotonic())
-            placed = await line.control.place(self._new_call(attempt))
+            self._check_wanted(order)
+            placed = await line.control.place(new_call(attempt, self._rules.origin or ""))
         except CarrierError as error:
             await self._not_placed(attempt, error)
         except BaseException as error:
@@ -138,6 +142,7 @@ class Dialer(PlacedCalls):
             raise DialRefusedError("public-url", sentence)
         if self.draining:
             raise DialUnavailableError("the server is stopping: no new calls are placed")
+        check_room(order, self.room() - ringing(self.following, self._now()))
         to, from_ = numbers(order, line)
         await self.do_not_call.check(to, order.company)
         agent = self._agent(order.agent or line.agent, line.agents)
@@ -188,23 +193,13 @@ class Dialer(PlacedCalls):
             self._ledger.write(attempt)
             return True
 
-    def _new_call(self, it: Attempt) -> NewCall:
-        assert self._rules.origin is not None
-        return NewCall(
-            marker=it.id,
-            to=it.to,
-            from_=it.from_,
-            origin=self._rules.origin.rstrip("/"),
-            ring_seconds=it.plan.ring_seconds,
-            most_seconds=it.plan.most_seconds,
-            machine=it.plan.machine,
-        )
-
     async def _before(self, attempt: Attempt) -> Dialled | None:
         """Return what came of the order when it was given before; ``None``: it begins anew."""
         found = self.following.get(attempt.id) or await self._ledger.recall(attempt.id)
         if found is None:
             raise DialUnavailableError("the order was given before, and cannot be found")
+        # Whoever gave it may never have heard that it was written down: nobody follows it then.
+        found = self.following.adopt(found)
         if found.to != attempt.to:
             sentence = "this key was used for a call to another number: give each order its own"
             raise DialRefusedError("key", sentence)
@@ -215,6 +210,12 @@ class Dialer(PlacedCalls):
         if found.is_open or found.status == NOT_NOW:
             raise DialInDoubtError(found.id, "the same order is being carried out")
         raise DialRefusedError("before", found.error or "the same order was not carried out")
+
+    def _check_wanted(self, order: Order) -> None:
+        """Raise `CarrierUnavailableError` for an order that must not be carried out any more."""
+        if self.draining or not order.wanted():
+            why = "the server is stopping" if self.draining else "the order was withdrawn"
+            raise CarrierUnavailableError("place the call", why, perhaps_done=False)
 
     async def _not_placed(self, attempt: Attempt, error: CarrierError) -> None:
         """Return if the call exists all the same. Raises what else is true."""

@@ -9,7 +9,7 @@ Should it turn up after that, somebody may have been called in its place: it is 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ import structlog
 from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.carriers.placing import PlacedCall
 from gateway.dialer.attempt import Attempt, AttemptState
-from gateway.dialer.errors import DialError
+from gateway.dialer.errors import DialError, DialUnavailableError
 from gateway.dialer.follow_times import FollowTimes
 from gateway.dialer.ledger import Ledger
 from gateway.dialer.lines import Lines
@@ -75,6 +75,9 @@ class Following:
         """Return an attempt that is open, or was a short while ago."""
         watch = self._open.get(dial_id)
         return watch.attempt if watch is not None else self._past.get(dial_id)
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return (watch.attempt for watch in self._open.values())
 
     def of_call(self, sid: str) -> Attempt | None:
         """Return the open attempt whose call the carrier calls so."""
@@ -256,6 +259,9 @@ class Following:
         attempt = watch.attempt
         others = await self._ledger.others(attempt)
         line = await self._lines.line(attempt.company)
+        if attempt.account and line.account_sid not in (None, attempt.account):
+            # There it is missing for sure, and would be placed a second time.
+            raise DialUnavailableError(f"it was asked of account {attempt.account}, not of today's")
         asked_at = self._mono()
         found = await line.control.find_placed(
             attempt.to, attempt.from_, attempt.created, attempt.id, others
@@ -272,7 +278,8 @@ class Following:
             self.exists(attempt, await line.control.look(attempt.sid))
         except CallGoneError:
             # Deleted there, or of an account that was changed: nothing more will come.
-            self.told(attempt, attempt.sid, "failed", final=True)
+            status = "completed" if attempt.answered else "failed"
+            self.told(attempt, attempt.sid, status, final=True)
 
     async def _hang_up(self, attempt: Attempt) -> None:
         try:

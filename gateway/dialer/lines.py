@@ -4,6 +4,7 @@ A company with an account of its own calls through it; one without calls through
 from its own number if it has one. Its lists of numbers come on top of the operator's.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 MOST_ACCOUNTS = 100
 """Accounts whose connections are kept; the one used least recently is closed for another."""
+
+KNOWN_SECONDS = 0.3
+"""How long the database may take to confirm an account whose REST is there."""
 
 TURN_SECONDS = 10.0
 """How long an order may wait for its turn: after that who ordered it has given up, and would hear
@@ -192,13 +196,24 @@ class Lines:
         return it.id if it is not None else None
 
     async def control_of(self, account_sid: str) -> CallPlacing | None:
-        """Return the REST of a company's own account, ``None`` if it cannot be had now."""
+        """Return the REST of a company's own account, ``None`` if it cannot be had now.
+
+        While the database is away or slow it is the one that was used last: a caller waits for it.
+        """
+        latest = self._latest(account_sid)
         try:
-            it = await self._companies.of_account(account_sid)
+            async with asyncio.timeout(None if latest is None else KNOWN_SECONDS):
+                it = await self._companies.of_account(account_sid)
             return (await self._account(it))[0] if it is not None and it.auth_token else None
-        except (DialRefusedError, StoreError) as error:
+        except (DialRefusedError, StoreError, TimeoutError) as error:
+            if latest is not None and not isinstance(error, DialRefusedError):
+                return latest
             log.warning("an account's REST is not there", account=account_sid, error=str(error))
             return None
+
+    def _latest(self, account_sid: str) -> CallPlacing | None:
+        used = reversed(self._accounts.items())
+        return next((control for key, (control, _) in used if key[0] == account_sid), None)
 
     async def aclose(self) -> None:
         """Close the connections to the companies' accounts."""

@@ -2,17 +2,22 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from gateway.calls.answers import PlacedFor
-from gateway.carriers.placing import Machine
+from gateway.carriers.placing import Machine, NewCall
 from gateway.dialer.attempt import Attempt
 
 MOST_VARIABLES = 50
 MOST_VARIABLE_LETTERS = 4000
+
+
+def always() -> bool:
+    """Say yes: nobody withdraws it."""
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +28,8 @@ class Order:
     account; without one the company's or the operator's. ``agent`` is ``module:Class`` or the
     class's name; without one the agent speaks whose number calls. ``machine`` overrides its own
     policy. ``key`` makes the order one: another with it, of the same company, places no call.
-    ``transfer_of`` is the call that this one is to take over: no agent speaks then.
+    ``transfer_of`` is the call that this one is to take over: no agent speaks then. ``wanted`` is
+    asked at the last moment: if it is not any more, nobody is called.
     """
 
     to: str = ""
@@ -38,6 +44,7 @@ class Order:
     campaign: str | None = None
     lead: int | None = None
     transfer_of: str = ""
+    wanted: Callable[[], bool] = always
 
 
 def dial_id(company: int | None, key: str) -> str:
@@ -97,6 +104,19 @@ class Progress(msgspec.Struct, frozen=True, rename={"from_": "from"}):
             it.created,
             it.ended,
         )
+
+
+def new_call(it: Attempt, origin: str) -> NewCall:
+    """Return what is asked of the carrier; ``origin`` is the gateway's public URL."""
+    return NewCall(
+        marker=it.id,
+        to=it.to,
+        from_=it.from_,
+        origin=origin.rstrip("/"),
+        ring_seconds=it.plan.ring_seconds,
+        most_seconds=it.plan.most_seconds,
+        machine=it.plan.machine,
+    )
 
 
 def placed_for(it: Attempt) -> PlacedFor:

@@ -9,12 +9,13 @@ itself.
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import httpcore2
 
 from gateway.outbox.address import AddressRefusedError, Target, check_address, check_form
+from gateway.outbox.lookups import Lookups, Resolve
 from shared.settings.types import Network
 
 CONNECT_SECONDS = 5.0
@@ -24,8 +25,6 @@ MOST_ADDRESSES = 4
 
 _IDLE_SECONDS = 20.0
 _MOST_CONNECTIONS = 40
-
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -99,8 +98,9 @@ class Lines:
     ) -> None:
         self._allowed = allowed
         self._own = _pool(context, None)
+        self._lookups = Lookups(resolve)
         self._companies = {
-            scheme: _pool(context, CheckedBackend(scheme, allowed, resolve))
+            scheme: _pool(context, CheckedBackend(scheme, allowed, self._lookups))
             for scheme in ("http", "https")
         }
 
@@ -116,6 +116,7 @@ class Lines:
         await self._own.aclose()
         for pool in self._companies.values():
             await pool.aclose()
+        await self._lookups.aclose()
 
 
 def _pool(

@@ -11,8 +11,9 @@ from typing import Any
 
 from gateway.outbox.address import AddressRefusedError, check_address, check_form, target_of
 from gateway.outbox.audience import MOST_URLS, listed
-from gateway.outbox.dialling import Resolve, resolve
+from gateway.outbox.dialling import resolve
 from gateway.outbox.event import Shape
+from gateway.outbox.lookups import Resolve
 from gateway.store.company import CompanyError
 from shared.event_names import EventNameError, event_names
 from shared.settings.types import Network

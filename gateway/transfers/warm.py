@@ -8,6 +8,7 @@ decides what is done about it.
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.calls.answers import Answer, Brief, CallLeg, Excuse, IncomingCall, Meet
@@ -63,7 +64,8 @@ class WarmTransfer:
         dials: Dials,
         on_over: Callable[["WarmTransfer"], None],
     ) -> None:
-        self._caller, self._order, self._dial = caller, order, dial
+        self._caller, self._order = caller, order
+        self._dial = replace(dial, wanted=lambda: self.stage in _LIVE)
         self._dials, self._on_over = dials, on_over
         self._words = words_of(order.language)
         self._course = Course()

@@ -112,7 +112,11 @@ async def test_a_campaign_whose_gateway_is_killed_again_and_again_calls_everybod
                 return bool(shown.json()["state"] == "completed")
 
             await eventually(over, seconds=50, every=0.3)
-            await eventually(lambda: n8n.taken("campaign.completed"))
+            try:
+                await eventually(lambda: n8n.taken("campaign.completed"))
+            except TimeoutError:
+                kept = (await gateway.api("GET", "/api/webhooks")).text
+                raise AssertionError(f"{kept}\n{n8n.received}\n{gateway.log_text()}") from None
             told = {(it.key, it.json["event"]) for it in n8n.taken()}
             assert sorted(name for _, name in told) == ["campaign.completed", "campaign.started"]
             page = (await gateway.api("GET", f"/api/campaigns/{campaign}/leads?limit=100")).json()[

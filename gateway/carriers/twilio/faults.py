@@ -17,7 +17,7 @@ _NOT_FOUND = frozenset({404, 20404})
 _ADVICE = {
     20001: "Twilio does not accept one of the parameters; its message in the Console says which",
     20003: "Twilio does not accept the credentials; check TWILIO_ACCOUNT_SID and "
-    "TWILIO_AUTH_TOKEN, which differ per region",
+    "TWILIO_AUTH_TOKEN, or the company's account_sid and auth_token, which differ per region",
     20004: "Twilio does not allow this request; is TWILIO_BASE_URL the right server",
     20005: "the Twilio account is not active; look at its state in the Console",
     20008: "test credentials cannot do this; use those of the live account",
@@ -30,8 +30,8 @@ _ADVICE = {
     21209: "the webhook's method is not accepted; it is GET or POST",
     21210: "the calling number is not verified; use a number of the account",
     21211: "the number to call is not valid; write it like +493012345678",
-    21212: "the calling number is not valid; set TWILIO_PHONE_NUMBER",
-    21213: "there is no calling number; set TWILIO_PHONE_NUMBER",
+    21212: "the calling number is not valid; set TWILIO_PHONE_NUMBER, or the company's own",
+    21213: "there is no calling number; set TWILIO_PHONE_NUMBER, or the company's own",
     21214: "the number cannot be reached from Twilio",
     21215: "calls to that country are off; allow them in the account's geographic permissions",
     21216: "Twilio blocks that number",

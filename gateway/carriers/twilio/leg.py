@@ -18,7 +18,7 @@ from gateway.calls.answers import (
     Meet,
     Unanswered,
 )
-from gateway.carriers.control import CallControl, CarrierRefusedError
+from gateway.carriers.control import CallControl, CarrierRefusedError, CarrierUnavailableError
 from gateway.carriers.twilio import transfer_twiml, twiml
 from gateway.carriers.twilio.origin import Origin
 from gateway.carriers.twilio.phrases import USUAL, Phrases
@@ -32,6 +32,9 @@ TRANSCRIPTION_PATH = "/twilio/transcription"
 HOLD_PATH = "/twilio/hold"
 ROOM_PATH = "/twilio/room"
 BRIEFING_PATH = "/twilio/briefing"
+_CURRENT = "Twilio.CURRENT"
+"""The call's only active recording, whatever its SID (Twilio docs, "Recordings" of a call)."""
+
 ALONE = "alone"
 """In the query of `NEXT_PATH` when a caller was fetched out of a room in which nobody came."""
 
@@ -53,9 +56,10 @@ class TwilioLeg:
         self._recording: str | None = None
         self._transcription: str | None = None
         self._is_recording = self._is_transcribing = False
-        self._is_paused = self._transcribes_again = False
+        self._is_paused = self._transcribes_again = self._has_left_off = False
         self._turn = asyncio.Lock()
-        """Pausing, going on and leaving off, in the order in which they were asked for."""
+        """Starting, pausing, going on and stopping, in the order in which they were asked for:
+        what is being started when the caller is passed on must not go on without us."""
 
     @property
     def reachable(self) -> bool:
@@ -127,51 +131,70 @@ class TwilioLeg:
 
     async def start_recording(self) -> str:
         """Record by Twilio; return the recording's SID. Raises `CarrierError`."""
-        control = self._rest("start recording")
         url = self._origin.url(RECORDING_PATH)
-        self._recording = await control.start_recording(self._sid, callback_url=url)
-        self._is_recording = True
-        return self._recording
+        async with self._turn:
+            control = self._rest("start recording", starts=True)
+            try:
+                sid = await control.start_recording(self._sid, callback_url=url)
+            except CarrierUnavailableError as error:
+                if error.perhaps_done and not self._is_recording:
+                    self._recording, self._is_recording = _CURRENT, True
+                raise
+            self._recording, self._is_recording = sid, True
+            return sid
 
     async def stop_recording(self) -> None:
         """Stop the recording started last, when one runs. Raises `CarrierError`."""
+        async with self._turn:
+            await self._stop_recording()
+
+    async def _stop_recording(self) -> None:
         control = self._rest("stop recording")
         if self._recording is not None:
-            self._is_recording = False
             await control.stop_recording(self._sid, self._recording)
+            self._is_recording = False
 
     async def delete_recording(self) -> str:
         """Delete the recording started last; return its SID. Raises `CarrierError`."""
         control = self._rest("delete recording")
-        if self._recording is None:
+        if self._recording in (None, _CURRENT):
             return ""
         await control.delete_recording(self._recording)
         return self._recording
 
     async def start_transcription(self) -> None:
         """Transcribe by Twilio. Raises `CarrierError`."""
-        control = self._rest("start transcription")
+        async with self._turn:
+            await self._start_transcription()
+
+    async def _start_transcription(self) -> None:
+        control = self._rest("start transcription", starts=True)
         url = self._origin.url(TRANSCRIPTION_PATH)
         self._transcription = await control.start_transcription(self._sid, callback_url=url)
         self._is_transcribing = True
 
     async def stop_transcription(self) -> None:
         """Stop the transcription started last. Raises `CarrierError`."""
+        async with self._turn:
+            await self._stop_transcription()
+
+    async def _stop_transcription(self) -> None:
         control = self._rest("stop transcription")
         if self._transcription is not None:
-            self._is_transcribing = False
             await control.stop_transcription(self._sid, self._transcription)
+            self._is_transcribing = False
 
     async def leave_off(self) -> None:
-        """Stop what was started of these and goes on. Raises `CarrierError`."""
+        """Stop what was started of these and goes on; for good. Raises `CarrierError`."""
+        self._has_left_off = True
         async with self._turn:
             self._is_paused = False
             try:
                 if self._is_recording:
-                    await self.stop_recording()
+                    await self._stop_recording()
             finally:
                 if self._is_transcribing:
-                    await self.stop_transcription()
+                    await self._stop_transcription()
 
     async def pause(self) -> None:
         """Let the recording be silent, and transcribe nothing, until `go_on`.
@@ -187,7 +210,7 @@ class TwilioLeg:
                     await self._pause_recording(True)
             finally:
                 if self._is_transcribing:
-                    await self.stop_transcription()
+                    await self._stop_transcription()
 
     async def go_on(self) -> None:
         """Keep again what was kept before `pause`. Raises `CarrierError`."""
@@ -200,14 +223,17 @@ class TwilioLeg:
                     await self._pause_recording(False)
             finally:
                 if self._transcribes_again:
-                    await self.start_transcription()
+                    await self._start_transcription()
 
     async def _pause_recording(self, paused: bool) -> None:
         control = self._rest("pause recording")
         if self._recording is not None:
             await control.pause_recording(self._sid, self._recording, paused=paused)
 
-    def _rest(self, operation: str) -> CallControl:
+    def _rest(self, operation: str, *, starts: bool = False) -> CallControl:
+        if starts and self._has_left_off:
+            reason = "somebody else has the call"
+            raise CarrierUnavailableError(operation, reason, perhaps_done=False)
         if self._control is None:
             raise CarrierRefusedError(
                 operation, 20003, "needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"

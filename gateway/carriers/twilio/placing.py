@@ -181,9 +181,8 @@ class _Search:
 
     def may_be(self, it: Any) -> bool:
         """Tell whether it could be, be our clock wrong as it may."""
-        created = _created(it)
-        young = created is None or created >= self.ordered - CLOCK_SECONDS
-        return young and str(it.direction) == "outbound-api"
+        near = self.distance(it) <= CLOCK_SECONDS
+        return near and str(it.direction) == "outbound-api"
 
     def distance(self, it: Any) -> float:
         """Return how far from the order it was created, in seconds."""

@@ -101,3 +101,13 @@ def test_the_carriers_time_is_known_from_its_answers() -> None:
     for nonsense in (None, "", "yesterday", "Thu, 99 Jan 1970 00:20:00 GMT"):
         clock.heard(nonsense)
     assert clock.now == 1200.0
+
+
+async def test_calls_of_much_later_hold_nothing_up_however_many() -> None:
+    """A number that somebody else calls all the time is known never to have been called by us."""
+    async with TwilioRestServer() as twilio:
+        control, ordered = rest(twilio), time.time() - 2 * FOREIGN_SECONDS
+        for ago in range(0, 3000, 200):
+            another(twilio, ago, requested="https://others.example/voice")
+        assert await control.find_placed(TO, FROM, ordered, "d1") is None
+        await control.aclose()

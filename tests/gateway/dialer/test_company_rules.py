@@ -80,3 +80,22 @@ async def test_lists_are_known_as_soon_as_they_are_saved_and_the_operators_hold_
     assert rules_of(placed(1)).numbers.deny == ("+4989",)
     await kept.change(1, CompanyChange(settings={}))
     assert rules_of(placed(1)).numbers is rules.numbers
+
+
+async def test_a_key_that_cannot_be_read_leaves_the_rest_of_a_companys_voice(store: Store) -> None:
+    change = CompanyChange(name="x", speech_key="theirs", system_prompt="Be kind.", voice="Mark")
+    await Companies(store, Secrets(["old"])).create(change, 1)
+    locked = Companies(store, Secrets(["new"]))
+    await locked.load()
+    told = rules_by_company(RULES, locked)(placed(1)).company
+    assert told is not None
+    assert told.variables == {"system_prompt": "Be kind.", "voice": "Mark"}
+    assert told.voice == messages.VoiceAccount("", "")
+
+
+async def test_a_company_without_a_key_has_no_account_for_its_voice(store: Store) -> None:
+    kept = Companies(store, Secrets(["a key"]))
+    await kept.create(CompanyChange(name="x", speech_url="https://theirs.example.com"), 1)
+    told = rules_by_company(RULES, kept)(placed(1)).company
+    assert told is not None
+    assert told.voice is None

@@ -1,3 +1,4 @@
+import asyncio
 import ipaddress
 import ssl
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ import pytest
 
 from gateway.outbox.courier import MOST_ANSWER, Answered, Courier
 from gateway.outbox.dialling import Lines, resolve
+from gateway.outbox.lookups import MOST_LOOKUPS
 from gateway.outbox.parcel import Parcel
 from tests.fakes.certificates import LOCALHOST
 from tests.fakes.n8n import Answer, N8nFake
@@ -168,3 +170,31 @@ async def test_an_answer_without_end_is_read_to_a_limit() -> None:
         assert len(answered.body) == MOST_ANSWER
         assert answered.tried.is_delivered
         await sender.aclose()
+
+
+async def test_a_dead_name_server_takes_few_threads_and_holds_up_no_operators_address() -> None:
+    """A look-up that was given up goes on: its thread is not free before the resolver ends."""
+    ends, running = asyncio.Event(), 0
+
+    async def dead(host: str, port: int) -> Sequence[str]:
+        nonlocal running
+        running += 1
+        await ends.wait()
+        raise OSError("no name server answers")
+
+    context = ssl.create_default_context(cadata=LOCALHOST.chain)
+    sender = Courier(Lines(context, (), dead), 0.2)
+    async with N8nFake() as n8n:
+        for _ in range(3):
+            tried = await asyncio.gather(
+                *(sender.bring(parcel(f"https://a{n}.example/")) for n in range(4))
+            )
+            assert {it.tried.error for it in tried} == {"no answer within 0.2 s"}
+        assert running == MOST_LOOKUPS
+        answered = await sender.bring(parcel(n8n.url + "/webhook/calls", trusted=True), 5.0)
+        assert answered.tried.status == 200
+        ends.set()
+        again = await sender.bring(parcel("https://a.example/"), 5.0)
+        assert again.tried.error == "no connection: the host's name cannot be looked up"
+        assert running == MOST_LOOKUPS + 1
+    await sender.aclose()

@@ -12,6 +12,7 @@ from gateway.carriers.twilio.origin import Origin
 from gateway.carriers.twilio.rest import TwilioRest
 from gateway.carriers.twilio.sdk import Account
 from tests.fakes.twilio_rest import ACCOUNT_SID, AUTH_TOKEN, TwilioRestServer
+from tests.harness import eventually
 
 
 @pytest.fixture
@@ -95,6 +96,74 @@ async def test_a_recording_that_cannot_be_paused_goes_on_and_so_does_everything_
     assert transcriptions(twilio) == ["stopped"]
     await leg.go_on()
     assert recordings(twilio) == ["in-progress"]
+
+
+async def test_what_is_being_started_when_somebody_else_takes_the_call_is_stopped_as_well(
+    twilio: TwilioRestServer, leg: TwilioLeg
+) -> None:
+    twilio.slow_s = 0.2
+    for start in (leg.start_transcription, leg.start_recording):
+        starting = asyncio.create_task(start())
+        await asyncio.sleep(0.05)
+    await leg.leave_off()
+    await asyncio.wait([starting])
+    assert isinstance(starting.exception(), CarrierError)
+    assert (recordings(twilio), transcriptions(twilio)) == ([], ["stopped"])
+
+
+async def test_a_recording_that_is_being_started_then_is_stopped(
+    twilio: TwilioRestServer, leg: TwilioLeg
+) -> None:
+    twilio.slow_s = 0.2
+    starting = asyncio.create_task(leg.start_recording())
+    await asyncio.sleep(0.1)
+    await leg.leave_off()
+    await starting
+    assert recordings(twilio) == ["stopped"]
+
+
+async def test_what_is_being_started_when_the_caller_is_put_on_hold_waits_as_well(
+    twilio: TwilioRestServer, leg: TwilioLeg
+) -> None:
+    twilio.slow_s = 0.2
+    starting = asyncio.create_task(leg.start_recording())
+    await asyncio.sleep(0.1)
+    await leg.pause()
+    await starting
+    assert recordings(twilio) == ["paused"]
+
+
+async def test_nothing_is_started_once_somebody_else_has_the_call(
+    twilio: TwilioRestServer, leg: TwilioLeg
+) -> None:
+    await leg.leave_off()
+    for start in (leg.start_recording, leg.start_transcription):
+        with pytest.raises(CarrierError, match="somebody else"):
+            await start()
+    assert twilio.requests == []
+
+
+async def test_a_recording_whose_start_was_not_answered_is_stopped_as_well(
+    twilio: TwilioRestServer, leg: TwilioLeg
+) -> None:
+    twilio.slow_s = 2.5
+    with pytest.raises(CarrierError):
+        await leg.start_recording()
+    twilio.slow_s = 0.0
+    await eventually(lambda: recordings(twilio) == ["in-progress"])
+    await leg.leave_off()
+    assert recordings(twilio) == ["stopped"]
+
+
+async def test_a_recording_that_could_not_be_stopped_is_stopped_when_the_call_goes_on(
+    twilio: TwilioRestServer, leg: TwilioLeg
+) -> None:
+    await leg.start_recording()
+    twilio.fail(400, 20001)
+    with pytest.raises(CarrierError):
+        await leg.stop_recording()
+    await leg.leave_off()
+    assert recordings(twilio) == ["stopped"]
 
 
 @pytest.mark.parametrize(

@@ -21,3 +21,9 @@ def test_each_sentence_has_a_setting() -> None:
 def test_a_language_that_the_carrier_would_not_know_is_refused(language: str) -> None:
     with pytest.raises(ValidationError):
         Settings(say_language=language)
+
+
+@pytest.mark.parametrize("words", ["", " ", "\t\n"])
+def test_a_sentence_that_says_nothing_is_refused_at_the_start_and_not_on_a_call(words: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(say_failed=words)
