@@ -145,12 +145,14 @@ class RecordingSection:
         sid = await self._finder.sid(asked.path["sid"], asked.who)
         if self._studio.is_recorded(sid):
             raise ProblemError(409, "The call is being recorded: wait for its end, or hang up.")
-        kept = [it for it in await self._recordings(sid) if it.path]
-        if not kept:
+        # A copy that is still to be fetched must not come afterwards.
+        wanted = [it for it in await self._recordings(sid) if it.path or it.status == "completed"]
+        if not any(it.path for it in wanted):
             raise ProblemError(404, "There is no recording of this call here.")
-        for row in kept:
+        for row in wanted:
             try:
-                await self._studio.remove(row.path or "")
+                if row.path:
+                    await self._studio.remove(row.path)
             except OSError as error:
                 raise ProblemError(500, f"The file stays: {error.strerror}.") from error
             gone = {"id": row.id, "status": "deleted", "path": None, "size": None}

@@ -203,6 +203,8 @@ class Inventory:
     async def _adopt(self, it: _File, name: str) -> None:
         """A file that no row knows gets one."""
         is_ours = await asyncio.to_thread(_is_ours, self._data_dir / it.path)
+        if is_ours is None:
+            return
         seconds = max(0, it.size - HEAD_BYTES) / FRAME_BYTES / SAMPLE_RATE if is_ours else None
         values = {
             "id": name,
@@ -242,10 +244,12 @@ def _size(path: Path) -> int | None:
         return _UNREADABLE
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether it is one of our own recordings, by its form."""
+def _is_ours(path: Path) -> bool | None:
+    """Whether it is one of our own recordings, by its form; ``None``: it was pruned meanwhile."""
     try:
         with path.open("rb") as file:
             return find_sound(file) is not None
+    except FileNotFoundError:
+        return None
     except OSError:
         return False

@@ -14,8 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from shared.audio import SAMPLE_RATE, SILENCE
 from shared.ulaw_wav import FRAME_BYTES, HEAD_BYTES, MOST_FRAMES, head, interleaved
+
+log = structlog.get_logger(__name__)
 
 FOLDER = "recordings"
 OPEN = "open"
@@ -126,11 +130,21 @@ def told(data_dir: Path, sids: Iterable[str]) -> None:
 
 
 def mend(data_dir: Path) -> list[Found]:
-    """Make what a crash has left whole files, and return them."""
-    folder = data_dir / FOLDER / OPEN
+    """Make what a crash has left whole files, and return them.
+
+    One that cannot be read now is left for the next time, and the log has it.
+    """
+    folder, found = data_dir / FOLDER / OPEN, list[Found]()
     if not folder.is_dir():
-        return []
-    return [_mended(data_dir, marker) for marker in sorted(folder.iterdir()) if marker.is_file()]
+        return found
+    for marker in sorted(folder.iterdir()):
+        try:
+            if marker.is_file():
+                found.append(_mended(data_dir, marker))
+        except OSError as error:
+            why = error.strerror or str(error)
+            log.warning("a recording is left as it is", call_sid=marker.name, reason=why)
+    return found
 
 
 def mend_one(data_dir: Path, sid: str) -> Found:
@@ -139,9 +153,12 @@ def mend_one(data_dir: Path, sid: str) -> Found:
 
 
 def _mended(data_dir: Path, marker: Path) -> Found:
-    path, _, rest = marker.read_text(encoding="utf-8").partition("\n")
-    there = (data_dir / path).resolve()
-    nothing = Found(marker.name, path, 0, whole=False, at=time.time())
+    nothing = Found(marker.name, "", 0, whole=False, at=time.time())
+    try:
+        path, _, rest = marker.read_text(encoding="utf-8").partition("\n")
+        there = (data_dir / path).resolve()
+    except (ValueError, RuntimeError):  # torn by the crash itself, or a ring of links
+        return nothing
     if not path or not there.is_relative_to((data_dir / FOLDER).resolve()) or not there.is_file():
         return nothing
     fd = os.open(there, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)

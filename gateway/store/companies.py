@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import structlog
 from msgspec import UNSET
-from sqlalchemy import RowMapping, delete, func, insert, or_, select, union_all, update
+from sqlalchemy import RowMapping, delete, func, insert, select, union_all, update
 
 from gateway.store.company import (
     HIDDEN,
@@ -26,7 +26,15 @@ from gateway.store.company import (
 from gateway.store.company_settings import number_lists
 from gateway.store.secrets import SecretError, Secrets
 from gateway.store.store import Store, StoreError
-from gateway.store.tables import calls, campaigns, companies, do_not_call, tokens
+from gateway.store.tables import (
+    attempts,
+    calls,
+    campaigns,
+    companies,
+    deliveries,
+    do_not_call,
+    tokens,
+)
 from gateway.store.voices import COLUMNS, speech_by_company, speech_of
 
 log = structlog.get_logger(__name__)
@@ -35,7 +43,7 @@ MOST_ON_A_PAGE = 500
 
 _RETRY_SECONDS = 2.0
 _NEW_ID_TRIES = 5
-_OF_COMPANIES = (calls, campaigns, do_not_call, tokens)
+_OF_COMPANIES = (attempts, calls, campaigns, deliveries, do_not_call, tokens)
 
 
 class NoCompanyError(Exception):
@@ -61,6 +69,7 @@ class Companies:
         self._known: Sequence[RowMapping] = ()
         self._lists: Mapping[int, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._voices: Mapping[int, Speech] = {}
+        self._loading, self._changing = asyncio.Lock(), asyncio.Lock()
 
     # Whose webhook it is -----------------------------------------------------------------------
 
@@ -91,18 +100,19 @@ class Companies:
         return [row for row in self._known if row["account_sid"] is None]
 
     async def load(self) -> None:
-        """Read what calls need: tokens, numbers, lists, voices. Raises ``StoreError``."""
+        """Read what calls need: tokens, numbers, lists, voices. Raises ``StoreError``.
+
+        All of it at once, and one after the other: no call meets a half, and none an older state.
+        """
         c = companies.c
-        rows = await self._store.rows(
-            select(c.id, c.account_sid, c.auth_token, c.phone_number).where(
-                or_(c.account_sid.is_not(None), c.phone_number.is_not(None))
-            )
-        )
-        self._tokens = await asyncio.to_thread(self._opened, rows)
-        self._known = rows
-        others = await self._store.rows(select(c.settings, *COLUMNS))
-        self._lists = {it["id"]: number_lists(it["settings"]) for it in others}
-        self._voices = await asyncio.to_thread(speech_by_company, others, self._secrets)
+        wanted = select(c.account_sid, c.auth_token, c.phone_number, c.settings, *COLUMNS)
+        async with self._loading:
+            rows = await self._store.rows(wanted)
+            opened = await asyncio.to_thread(self._opened, rows)
+            voices = await asyncio.to_thread(speech_by_company, rows, self._secrets)
+            self._tokens, self._voices = opened, voices
+            self._lists = {it["id"]: number_lists(it["settings"]) for it in rows}
+            self._known = [it for it in rows if it["account_sid"] or it["phone_number"]]
 
     async def load_when_possible(self) -> None:
         """Read them as soon as the database is there."""
@@ -201,12 +211,22 @@ class Companies:
         values = checked(change)
         if change.name is not UNSET and values["name"] is None:
             raise CompanyError("a company needs a name")
-        values |= self._sealed(change, self._named(await self._row(company_id)))
+        async with self._changing:  # secrets are in one column: two who change some must not meet
+            row = await self._row(company_id)
+            values |= self._sealed(change, self._kept(row) if change.secrets else {})
+            if values:
+                here = update(companies).where(companies.c.id == company_id)
+                await self._store.commit(here.values(**values))
         if values:
-            here = update(companies).where(companies.c.id == company_id)
-            await self._store.commit(here.values(**values))
             await self.load()
         return await self.get(company_id)
+
+    def _kept(self, row: RowMapping) -> dict[str, str]:
+        """Return the secrets beside which others are put. Raises `CompanyError`."""
+        try:
+            return self._named(row, must=True)
+        except SecretError as error:
+            raise CompanyError(f"{error}; or take all of them away: secrets null") from None
 
     async def remove(self, company_id: int) -> None:
         """Take a company away; its calls stay. Raises `NoCompanyError`."""
@@ -221,7 +241,9 @@ class Companies:
             value = getattr(change, name)
             if value is not UNSET:
                 sealed[name] = self._secrets.hidden(value) if value else None
-        if isinstance(change.secrets, dict):
+        if change.secrets is None:
+            sealed["secrets"] = None
+        elif change.secrets:
             both = {**named, **change.secrets}
             kept = {name: value for name, value in both.items() if value is not None}
             text = msgspec.json.encode(kept).decode()

@@ -37,7 +37,8 @@ Text = str | None | UnsetType
 class CompanyChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What is to be changed: what is not named stays, ``null`` takes away.
 
-    ``secrets`` are named ones of other parts (a webhook's key); each is changed by itself.
+    ``secrets`` are named ones of other parts (a webhook's key); each is changed by itself, and
+    ``null`` takes all away.
     """
 
     name: str | UnsetType = UNSET
@@ -56,7 +57,7 @@ class CompanyChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     first_speaker: Text = UNSET
     agent: Text = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
-    secrets: dict[str, str | None] | UnsetType = UNSET
+    secrets: dict[str, str | None] | UnsetType | None = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A company's settings of the hosted voice; what is ``None`` is the agent's own affair."""
+    """A company's settings of the hosted voice; what is ``None`` is the agent's own affair.
+
+    An empty ``key``: there is one, and it cannot be read.
+    """
 
     company_id: int
     key: str | None = field(repr=False)

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, select, tuple_
 
+from gateway.recording.reel import FOLDER
 from gateway.store.store import Store, StoreError
 from gateway.store.tables import (
     attempts,
@@ -93,6 +94,7 @@ async def prune(store: Store, before: float, data_dir: Path, live: Collection[st
     for job in await _jobs(store, before):
         done.jobs += await store.commit(delete(jobs).where(jobs.c.id == job))
     await _take_campaigns(store, campaigns.c.ended < before, done)
+    await _take_left(store, before)
     return done
 
 
@@ -173,6 +175,17 @@ async def _take_orphans(
         await asyncio.sleep(_REST_SECONDS)
 
 
+async def _take_left(store: Store, before: float) -> None:
+    """Take away what the carrier has told ``before`` of a call that was gone by then."""
+    c, last = carrier_lines.c, ""
+    known = select(calls.c.sid).where(calls.c.sid == c.call_sid).exists()
+    wanted = select(c.id).where(c.at < before, ~known).order_by(c.id).limit(_AT_ONCE)
+    while rows := await store.rows(wanted.where(c.id > last)):
+        last = rows[-1]["id"]
+        await store.commit(delete(carrier_lines).where(c.id.in_([row["id"] for row in rows])))
+        await asyncio.sleep(_REST_SECONDS)
+
+
 async def _take_deliveries(store: Store, which: ColumnElement[bool], done: Pruned) -> None:
     ids = select(deliveries.c.id).where(which)
     done.deliveries += await store.commit(
@@ -215,24 +228,25 @@ async def _count(store: Store, table: Table, which: ColumnElement[bool]) -> int:
 
 
 def _settled(before: float) -> ColumnElement[bool]:
-    return (deliveries.c.created < before) & (deliveries.c.state != "waiting")
+    return (deliveries.c.created < before) & deliveries.c.state.in_(("delivered", "failed"))
 
 
 def _remove(files: dict[str, Any], data_dir: Path) -> set[str]:
     """Remove files below ``data_dir``, and folders that are empty then; return what is left."""
     root, left = data_dir.resolve(), set[str]()
+    roots = (root, (root / FOLDER).resolve())  # which may be a link to another disk
     for recording, name in files.items():
-        path = (root / name).resolve()
-        if not path.is_relative_to(root):
-            left.add(recording)
-            continue
         try:
+            path = (root / name).resolve()
+            if not any(map(path.is_relative_to, roots)):
+                left.add(recording)
+                continue
             path.unlink(missing_ok=True)
-        except OSError:
+        except (OSError, RuntimeError):  # it cannot be removed, or is a ring of links
             left.add(recording)
             continue
         with suppress(OSError):
             for folder in path.parents[:3]:  # of day, month and year
-                if folder.parent != root:
+                if folder.parent != root and folder not in roots:
                     folder.rmdir()
     return left

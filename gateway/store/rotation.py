@@ -12,20 +12,20 @@ async def rotate(store: Store, secrets: Secrets) -> int:
 
     Raises ``SecretError`` when one can be read with none of the keys: then none is changed.
     """
-    changes, count = [], 0
+    changes = []
     for table in metadata.sorted_tables:
         hidden = [column for column in table.columns if column.info.get("encrypted")]
         if not hidden:
             continue
         keys = list(table.primary_key)
         for row in await store.rows(select(*keys, *hidden)):
-            new = {c.name: secrets.rotated(row[c.name]) for c in hidden if row[c.name] is not None}
-            if new:
-                where = [key == row[key.name] for key in keys]
-                # What was changed meanwhile is under the new key already.
-                where += [table.c[name] == row[name] for name in new]
-                changes.append(table.update().where(*where).values(**new))
-                count += len(new)
+            here = [key == row[key.name] for key in keys]
+            for column in hidden:
+                if (old := row[column.name]) is None:
+                    continue
+                # One that was changed meanwhile is under the new key already.
+                change = table.update().where(*here, column == old)
+                changes.append(change.values({column: secrets.rotated(old)}))
     if changes:
         await store.commit(*changes)
-    return count
+    return len(changes)

@@ -31,6 +31,7 @@ from gateway.store.change import (
 from gateway.store.errors import FAILURES, StoreError, is_bad_value, store_error
 from gateway.store.journal import Journal
 from gateway.store.migrations import migrate
+from gateway.store.questions import Questions
 from gateway.store.refused import RefusedFile
 from gateway.store.writer import Writer, WriterLimits, WriterStatistics
 
@@ -66,6 +67,7 @@ class Store:
         self.url, self.engine = url, engine
         self._refused = RefusedFile(folder / "refused-records.jsonl")
         self._writer = Writer(self._deliver, Journal(folder / "journal"), limits)
+        self._questions = Questions()
         self._writing = asyncio.Lock()
         """One writer at a time: nobody polls for a lock, and no two lock each other out."""
         self._ready = False
@@ -76,10 +78,13 @@ class Store:
     async def rows(self, question: Executable) -> Sequence[RowMapping]:
         """Return the rows that answer ``question``. Raises `StoreError`."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), self.engine.connect() as connection:
-                return (await connection.execute(question)).mappings().all()
+            return await self._questions.ask(self._rows(question), ANSWER_SECONDS)
         except FAILURES as error:
             raise store_error(error) from error
+
+    async def _rows(self, question: Executable) -> Sequence[RowMapping]:
+        async with self.engine.connect() as connection:
+            return (await connection.execute(question)).mappings().all()
 
     async def commit(self, *statements: Executable) -> int:
         """Carry all of them out, or none; return how many rows the last one changed.
@@ -211,6 +216,7 @@ class Store:
                 log.error("RECORDS ARE LOST: the journal cannot be written", lost=lost)
         try:
             async with asyncio.timeout(seconds):
+                await self._questions.ended()
                 await self.engine.dispose()
         except TimeoutError:
             log.warning("the database's connections do not end")

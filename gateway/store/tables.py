@@ -139,7 +139,7 @@ recordings = Table(
     "recordings",
     metadata,
     Column("id", String(64), primary_key=True),  # ours: the call's sid; the carrier's: RE…
-    Column("call_sid", String(64), nullable=False, index=True),
+    Column("call_sid", String(64), nullable=False, index=True, info={"first": True}),
     Column("kind", String(16), nullable=False),  # own | carrier
     Column("status", String(16), nullable=False),
     Column("path", Text),

@@ -24,9 +24,13 @@ COLUMNS = (
 def speech_of(row: RowMapping, secrets: Secrets) -> Speech:
     """Return what a row that has `COLUMNS` says. Raises ``SecretError``."""
     key = row["speech_key"]
+    return _speech(row, secrets.shown(key) if key is not None else None)
+
+
+def _speech(row: RowMapping, key: str | None) -> Speech:
     return Speech(
         row["id"],
-        secrets.shown(key) if key is not None else None,
+        key,
         row["speech_url"],
         row["system_prompt"],
         row["model"],
@@ -38,12 +42,13 @@ def speech_of(row: RowMapping, secrets: Secrets) -> Speech:
 def speech_by_company(rows: Sequence[RowMapping], secrets: Secrets) -> Mapping[int, Speech]:
     """Return what each company says. Slow: it decrypts.
 
-    One whose key cannot be decrypted is left out, and the log has it.
+    One whose key cannot be decrypted has an empty one, and the log has it.
     """
     found = {}
     for row in rows:
         try:
             found[row["id"]] = speech_of(row, secrets)
         except SecretError as error:
-            log.error("a company's voice is not used", company=row["id"], reason=str(error))  # noqa: TRY400
+            log.error("a company's voice fails", company=row["id"], reason=str(error))  # noqa: TRY400
+            found[row["id"]] = _speech(row, "")
     return found

@@ -68,8 +68,11 @@ class Ledger:
     async def write(self, it: Owed, found: Conversation) -> Event | None:
         """Write a transcript down.
 
-        Returns what is to be told of it, if the call's end was told before.
+        Returns what is to be told of it, if the call's end was told before. Of a call that was
+        pruned meanwhile nothing is.
         """
+        if not await self._store.rows(select(calls.c.sid).where(calls.c.sid == it.sid)):
+            return None
         has_tools = await self._store.rows(
             select(tool_calls.c.number).where(tool_calls.c.call_sid == it.sid).limit(1)
         )

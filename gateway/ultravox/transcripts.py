@@ -11,7 +11,7 @@ One job a call, however often it is told of. Nothing here is on the audio's way.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -144,22 +144,12 @@ class Transcripts:
 
     async def run(self, live: Callable[[], Collection[str]]) -> None:
         """Fetch until cancelled. ``live`` are the calls in progress."""
-        while True:
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._look_back(live))
-                    while True:
-                        self._start(await self._new.get(), tasks, live)
-            except Exception:  # whatever it is, calls go on
-                log.exception("transcripts of calls at Ultravox begin anew")
-                self._jobs.clear()
-                await asyncio.sleep(1.0)
-
-    def _start(
-        self, what: Job | str, tasks: asyncio.TaskGroup, live: Callable[[], Collection[str]]
-    ) -> None:
-        work = self._do(what) if isinstance(what, Job) else self._look_up(what, live)
-        tasks.create_task(work)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_safely(self._look_back(live)))
+            while True:
+                it = await self._new.get()
+                work = self._do(it) if isinstance(it, Job) else self._look_up(it, live)
+                tasks.create_task(_safely(work))
 
     async def _look_back(self, live: Callable[[], Collection[str]]) -> None:
         """Ask about the calls of an earlier life."""
@@ -195,9 +185,7 @@ class Transcripts:
 
     async def _do(self, job: Job) -> None:
         try:
-            await self._fetch(job)
-        except Exception:
-            log.exception("no transcript", call_sid=job.sid)
+            await _safely(self._fetch(job))
         finally:
             self._jobs.pop(job.conversation_id, None)
         job.sink.over()
@@ -281,6 +269,14 @@ class Transcripts:
             if not cursor or letters > MOST_TEXT:
                 break
         return found
+
+
+async def _safely(work: Awaitable[None]) -> None:
+    """Do one call's work: whatever becomes of it, that of the others goes on."""
+    try:
+        await work
+    except Exception:
+        log.exception("a transcript of a call at Ultravox is not fetched")
 
 
 def is_direct(shown: Mapping[str, Any]) -> bool:

@@ -145,6 +145,23 @@ async def test_a_recording_can_be_taken_away(desk: Desk) -> None:
     assert (await desk.get()).status_code == 404
 
 
+async def test_a_copy_of_the_carriers_that_is_still_to_be_fetched_is_not_fetched_then(
+    desk: Desk,
+) -> None:
+    await finished(desk)
+    of_carrier = {"call_sid": SID, "kind": "carrier", "created": time.time()}
+    for name, status in (("RE1", "completed"), ("RE2", "absent")):
+        desk.it.store.write(Upsert("recordings", {"id": name, "status": status, **of_carrier}))
+    answer = await desk.client.delete(PATH, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 204
+    shown = (await desk.get(f"/api/calls/{SID}")).json()["recordings"]
+    assert {it["id"]: it["status"] for it in shown} == {
+        SID: "deleted",
+        "RE1": "deleted",
+        "RE2": "absent",
+    }
+
+
 async def test_the_carriers_recording_is_given_out_as_it_was_fetched(desk: Desk) -> None:
     desk.recorded()
     (desk.folder / "recordings").mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ import tempfile
 import wave
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,3 +89,47 @@ def test_a_file_that_grows_can_be_played_as_it_is_whenever_it_is_looked_at(
             data = path.read_bytes()
             assert strict(data[: HEAD + frames * 2])
         reel.finish()
+
+
+@pytest.mark.parametrize("marker", [b"", b"\0" * 60, b"\xff\xfe", b"a" * 5000, b"recordings/\0"])
+def test_a_marker_that_a_crash_has_torn_keeps_no_other_file_from_being_whole(
+    tmp_path: Path, marker: bytes
+) -> None:
+    reel = Reel.begin(tmp_path, SID)
+    reel.write(b"l" * 80, b"r" * 80)
+    reel.abandon()
+    torn = tmp_path / "recordings/open/CA0"
+    torn.write_bytes(marker)
+    found = {it.sid: it.frames for it in files.mend(tmp_path)}
+    assert found == {SID: 80, "CA0": 0}
+
+
+def test_a_file_that_cannot_be_reached_keeps_no_other_from_being_whole(tmp_path: Path) -> None:
+    paths = {}
+    for sid in ("CA0", SID):
+        reel = Reel.begin(tmp_path, sid)
+        reel.write(b"l" * 80, b"r" * 80)
+        reel.abandon()
+        paths[sid] = tmp_path / reel.path
+    paths["CA0"].unlink()
+    paths["CA0"].symlink_to(paths["CA0"])
+    assert {it.sid: it.frames for it in files.mend(tmp_path)} == {SID: 80, "CA0": 0}
+
+
+def test_a_disk_that_fails_for_one_file_keeps_no_other_from_being_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sid in ("CA0", SID):
+        reel = Reel.begin(tmp_path, sid)
+        reel.write(b"l" * 80, b"r" * 80)
+        reel.abandon()
+    truncate, broken = os.ftruncate, iter([True])
+
+    def fails_once(fd: int, size: int) -> None:
+        if next(broken, False):
+            raise OSError(5, "Input/output error")
+        truncate(fd, size)
+
+    monkeypatch.setattr(os, "ftruncate", fails_once)
+    assert {it.sid: it.frames for it in files.mend(tmp_path)} == {SID: 80}
+    assert (tmp_path / "recordings/open/CA0").exists()  # the next start tries again

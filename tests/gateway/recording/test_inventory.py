@@ -132,6 +132,17 @@ async def test_a_file_without_a_row_gets_one_and_goes_when_its_time_has_come(
     assert await rows(store) == {}
 
 
+async def test_a_file_that_was_pruned_while_it_was_looked_at_gets_no_row(
+    store: Store, tmp_path: Path, inventory: Inventory
+) -> None:
+    path = file(tmp_path)
+    files = inventory._still_files(path.parent, time.time())
+    path.unlink()
+    await inventory._match(files)
+    assert await rows(store) == {}
+    assert inventory.found == Found()
+
+
 async def test_a_disk_that_was_away_gives_its_files_back(
     store: Store, tmp_path: Path, studio: Studio
 ) -> None:

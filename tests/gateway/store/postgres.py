@@ -76,15 +76,28 @@ class Server:
 
     def kill(self) -> None:
         """End all of it at once."""
+        self._signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Let all of it stand still: what is asked finds no answer, and no refusal."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send it to the server's process, then to those that it has."""
         assert self._process is not None
         listed = subprocess.run(
             ["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False
         )
-        self._process.kill()
+        self._process.send_signal(number)
         for pid in map(int, listed.stdout.split()):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._process.wait()
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """Stop it, if it runs."""

@@ -13,7 +13,7 @@ from gateway.store.company import CompanyChange, CompanyError
 from gateway.store.rotation import rotate
 from gateway.store.secrets import SecretError, Secrets
 from gateway.store.store import Store, StoreError
-from gateway.store.tables import attempts, deliveries, jobs
+from gateway.store.tables import attempts, deliveries
 from gateway.store.tables import companies as table
 
 ACCOUNT = "AC" + "1" * 32
@@ -188,9 +188,6 @@ async def test_what_one_left_behind_of_any_kind_comes_to_be_no_others(store: Sto
         insert(deliveries).values(
             id="d", company_id=3, event="x", url="x", body=b"{}", state="failed", created=now
         ),
-        insert(jobs).values(
-            id="j", kind="bulk", state="over", body={"company": 4}, created=now, ended=now
-        ),
     )
     for company, statement in enumerate(left, 2):
         await store.commit(statement)
@@ -206,6 +203,7 @@ async def test_secrets_that_cannot_be_read_are_not_lost_when_another_is_changed(
         await locked.change(1, CompanyChange(secrets={"other": "x"}))
     await locked.change(1, CompanyChange(voice="Jessica"))
     assert await Companies(store, Secrets(["old"])).secret(1, "events") == "shhh"
+    await locked.change(1, CompanyChange(secrets=None))
     await locked.change(1, CompanyChange(secrets={"events": "anew"}))
     assert await locked.secret(1, "events") == "anew"
 
@@ -280,7 +278,7 @@ async def test_a_secret_that_is_changed_while_others_rotate_holds_up_none_of_the
         return await commit(*statements)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "commit", later)
-    assert await rotate(store, both) == 2
+    assert await rotate(store, both) == 3
     monkeypatch.undo()
     companies = Companies(store, Secrets(["new"]))
     account = await companies.account(1)

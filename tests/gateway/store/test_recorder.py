@@ -17,7 +17,7 @@ from gateway.store.call_rows import WholeCall
 from gateway.store.recorder import MOST_STATE_BYTES, StoreRecords, mark_lost
 from gateway.store.records import CallBook
 from gateway.store.store import Store
-from gateway.store.tables import calls
+from gateway.store.tables import calls, recordings
 from shared import messages
 from tests.gateway.calls import actors
 
@@ -164,6 +164,19 @@ async def test_what_the_carrier_tells_late_is_kept_of_calls_that_are_known(store
     assert it.call.status == "completed"
     assert [(r.status, r.url) for r in it.recordings] == [("completed", "https://twilio/RE1")]
     assert len(await store.rows(select(calls))) == 1
+
+
+async def test_a_recording_stays_that_of_its_call_whoever_names_it(store: Store) -> None:
+    records, other = StoreRecords(store), "CA" + "2" * 32
+    for at_once in (True, False):
+        sid = f"RE{at_once:d}"
+        records.event(SID, messages.RecordingChanged(sid, "in-progress"))
+        if not at_once:
+            await store.flush()
+        records.event(other, messages.RecordingChanged(sid, "completed", "https://twilio/RE"))
+        await store.flush()
+    kept = await store.rows(select(recordings.c.call_sid, recordings.c.status))
+    assert [tuple(row.values()) for row in kept] == [(SID, "completed")] * 2
 
 
 async def test_what_is_said_after_the_gateways_death_comes_behind_what_was_said_before(

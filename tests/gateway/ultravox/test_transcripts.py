@@ -4,17 +4,21 @@ import asyncio
 import ipaddress
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from gateway.calls.state import CallState
+from gateway.calls.transcript import Line
 from gateway.outbox import reports
 from gateway.store.company import CompanyChange
 from gateway.store.recorder import StoreRecords, mark_lost
+from gateway.store.retention import prune
 from gateway.store.store import Store
 from gateway.store.tables import deliveries
 from gateway.ultravox import transcripts
+from gateway.ultravox.conversation import Conversation
 from gateway.ultravox.ledger import Ledger, is_ultravox
 from gateway.ultravox.transcripts import TranscriptRules, is_direct
 from shared import messages
@@ -314,7 +318,7 @@ async def test_a_gateway_that_dies_before_the_transcript_came_leaves_it_to_the_n
         after = UltravoxFake()
         after.sessions.append(there)
         async with scene(store, at(n8n), fake=after):
-            await eventually(lambda: n8n.bodies("call.transcript"))
+            await eventually(lambda: n8n.bodies("call.transcript") and n8n.bodies("call.ended"))
         (ended,) = n8n.bodies("call.ended")
         assert (ended["data"]["transcript"], ended["data"]["transcript_follows"]) == ([], True)
         (told,) = n8n.bodies("call.transcript")
@@ -336,6 +340,41 @@ async def test_whose_end_was_told_before_is_told_of_once_more(store: Store) -> N
         await store.flush()
         rows = await store.rows(select(deliveries.c.event))
         assert sorted(row["event"] for row in rows) == ["call.ended", "call.transcript"]
+
+
+async def test_what_is_fetched_of_a_call_that_was_pruned_meanwhile_is_not_kept(
+    store: Store, tmp_path: Path
+) -> None:
+    async with N8nFake() as n8n, scene(store, at(n8n), run=False) as it:
+        there = held(it.fake)
+        await _left(store, there.id)
+        owed = await it.ledger.find(there.id)
+        assert owed is not None
+        await prune(store, time.time() + 1, tmp_path)
+        said = Conversation((Line("caller", "My number is secret.", 0.0, None, interrupted=False),))
+        assert await it.ledger.write(owed, said) is None
+        assert await it.lines() == []
+
+
+async def test_one_question_that_fails_does_not_take_the_others_with_it(store: Store) -> None:
+    async with N8nFake() as n8n, scene(store, at(n8n)) as it:
+        there = held(it.fake, over=False)
+        it.begin(there.id)
+        it.ends()
+        await eventually(it.reads)
+
+        async def broken(conversation_id: str) -> None:
+            raise RuntimeError(conversation_id)
+
+        it.ledger.find = broken  # type: ignore[method-assign]
+        it.transcripts.ended(str(uuid.uuid4()))
+        await asyncio.sleep(0.1)
+        there.end("hangup")
+        await eventually(it.lines)
+        assert await it.lines() == SAID
+        await eventually(lambda: n8n.bodies("call.ended"))
+        (ended,) = n8n.bodies("call.ended")
+        assert len(ended["data"]["transcript"]) == len(SAID)
 
 
 async def _run_for(it: Scene, conversation: str) -> None:
