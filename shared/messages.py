@@ -65,7 +65,10 @@ class Hello(_Frame, tag=0, frozen=True):
 
 
 class VoiceAccount(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A company's account at the hosted voice. ``url`` is the base of its API, if not the usual."""
+    """A company's account at the hosted voice. ``url`` is the base of its API, if not the usual.
+
+    An empty ``key``: it has one that cannot be read, so the voice cannot be had.
+    """
 
     key: str
     url: str = ""
@@ -86,7 +89,8 @@ class Metadata(_Frame, tag=10, frozen=True):
     A `FirstMessage` comes within ``first_message_s``; with 0 none comes.
 
     Of a ``company``'s call: ``variables`` are what the company says, and the order's before that;
-    ``voice`` is its own account at the hosted voice.
+    ``voice`` is its own account at the hosted voice, and ``chosen`` what it would have there
+    (``model``, ``voice``, ``first_speaker``).
     """
 
     call_sid: str
@@ -103,6 +107,7 @@ class Metadata(_Frame, tag=10, frozen=True):
     first_message_s: float = 0.0
     company: int | None = None
     voice: VoiceAccount | None = None
+    chosen: dict[str, str] = {}
 
 
 class StreamStarted(_Frame, tag=11, frozen=True):

@@ -15,7 +15,8 @@ class CallInfo:
     A call that was placed has the ``variables`` of its order. ``agent`` and ``machine`` override
     which agent speaks and what it does about answering machines; empty: nothing.
     ``company`` is the number of the company whose call it is; ``variables`` are then also what it
-    says (``system_prompt``, ``model``, ``voice``, ``first_speaker``), where the order does not.
+    says (``system_prompt``, ``model``, ``voice``, ``first_speaker``), where the order does not,
+    and ``chosen`` what of a hosted voice's is as it would have it.
     ``first_message_s`` is how long the operator's first message may take to come; 0: none comes.
     """
 
@@ -31,10 +32,11 @@ class CallInfo:
     machine: str = ""
     first_message_s: float = 0.0
     company: int | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Keep copies of the mappings that nobody can change."""
-        for name in ("parameters", "variables"):
+        for name in ("parameters", "variables", "chosen"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property

@@ -4,7 +4,7 @@
     model, voice, first_speaker  ──> the agent's speech-to-speech models, before one is tried
 
 A call's process is nobody else's, so what is put into its environment is seen by this call alone.
-What a company, or the order of its call, leaves open is the agent's own affair. That somebody
+What a company leaves open is the agent's own affair. That somebody
 else's prompt is spoken to callers is not decided here: ``{{ call.variables.system_prompt }}``.
 """
 
@@ -28,9 +28,10 @@ ModelT = TypeVar("ModelT", bound=SpeechModel)
 def use_account(account: messages.VoiceAccount | None) -> None:
     """Let the hosted voice be reached by a company's key, at its address.
 
-    An address without a key changes nothing: the operator's key is for the operator's address.
+    An empty key is one that the gateway cannot read: the voice cannot be had then, since what a
+    company's callers say is not for the operator's account.
     """
-    if account is None or not account.key:
+    if account is None:
         return
     os.environ[_KEY] = account.key
     if account.url:
@@ -39,9 +40,7 @@ def use_account(account: messages.VoiceAccount | None) -> None:
 
 def as_chosen(models: Sequence[ModelT], info: CallInfo) -> Sequence[ModelT]:
     """Return the models as the call's company would have them."""
-    if info.company is None:
-        return models
-    return [_chosen(model, info.variables) for model in models]
+    return [_chosen(model, info.chosen) for model in models] if info.chosen else models
 
 
 def _chosen(model: ModelT, wanted: Mapping[str, str]) -> ModelT:
@@ -62,7 +61,7 @@ def first_speaker(wanted: Mapping[str, str]) -> str | None:
 
 def hold_back(agent: Agent, info: CallInfo) -> None:
     """Let an agent wait for the caller's first words, where its company wants that."""
-    if info.company is not None and first_speaker(info.variables) == _CALLER:
+    if first_speaker(info.chosen) == _CALLER:
         silent: dict[str, object] = {"greeting": None}
         for name, value in silent.items():
             setattr(agent, name, value)

@@ -171,6 +171,8 @@ class Consent:
                         it.call.log("the call is not recorded", "error", why=why)
                     return
                 self._told.add(words)
+                if it.agent.recording != wanted:
+                    return  # another agent has the call: it begins what it wants
             await self._begin_all(wanted, own=bool(words) or not greets)
 
     async def told(self) -> None:

@@ -95,6 +95,7 @@ class Switchboard:
                         it.machine,
                         it.first_message_s,
                         it.company,
+                        it.chosen,
                     )
                 )
 

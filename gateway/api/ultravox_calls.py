@@ -20,6 +20,7 @@ from gateway.api.caller import Caller, Scope
 from gateway.api.endpoint import Asked, Endpoint, NoQuery
 from gateway.api.problems import ProblemError, sentence
 from gateway.api.repeats import key_of
+from gateway.calls.metadata import OTHER_VOICE
 from gateway.dialer.dialer import Dialer
 from gateway.dialer.errors import DialError, DialRefusedError
 from gateway.dialer.numbers import NumberRefusedError
@@ -137,7 +138,7 @@ class UltravoxCallsSection:
     async def _test(self, asked: Asked[NoQuery, TestCall]) -> CallInitiated:
         it = asked.body
         company = await self._company(it.company_id, asked.who)
-        changed = {"system_prompt": it.system_prompt, "voice": it.voice}
+        changed = {"system_prompt": it.system_prompt, OTHER_VOICE: it.voice}
         variables = {k: v for k, v in changed.items() if v is not None}
         sid = await self._call(company, it.destination_number, variables, key_of(asked.request))
         return CallInitiated("Test call initiated successfully", sid, None)

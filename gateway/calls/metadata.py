@@ -6,17 +6,25 @@ from dataclasses import dataclass, field
 from gateway.calls.answers import IncomingCall
 from shared import messages
 
+OTHER_VOICE = "company_voice"
+"""The variable by which an order names another voice than the company's."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallCompany:
     """Whose call it is, and what of the company's its process needs to know.
 
-    ``variables`` are what the company says where the order of a call says nothing.
+    ``variables`` are what the company says where the order of a call says nothing; ``chosen`` is
+    what it would have of the hosted voice that its account is for.
     """
 
-    id: int
+    id: int | None
     variables: Mapping[str, str] = field(default_factory=dict)
     voice: messages.VoiceAccount | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+
+_NOBODY = CallCompany(None)
 
 
 def metadata(
@@ -28,7 +36,9 @@ def metadata(
 ) -> messages.Metadata:
     """Return the second frame of a call's pipe."""
     placed = it.placed
-    said = company.variables if company is not None else {}
+    ordered = placed.variables if placed is not None else {}
+    company = company or _NOBODY
+    other = {"voice": ordered[OTHER_VOICE]} if ordered.get(OTHER_VOICE) else {}
     return messages.Metadata(
         it.sid,
         it.account_sid,
@@ -40,8 +50,9 @@ def metadata(
         tools_url,
         placed.agent if placed is not None else "",
         placed.machine if placed is not None else "",
-        {**said, **(placed.variables if placed is not None else {})},
+        {**company.variables, **ordered},
         first_message_s,
-        company.id if company is not None else None,
-        company.voice if company is not None else None,
+        company.id,
+        company.voice,
+        {**company.chosen, **other} if company.id is not None else {},
     )

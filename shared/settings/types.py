@@ -137,7 +137,7 @@ Region = Annotated[str, AfterValidator(_region)]
 Keys = Annotated[SecretStr, AfterValidator(_keys)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-Sentence = Annotated[str, Field(min_length=1, max_length=500)]
+Sentence = Annotated[str, Field(pattern=r"\S", max_length=500)]
 """What a caller hears, in one breath."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Level = Annotated[LogLevel, BeforeValidator(_level)]

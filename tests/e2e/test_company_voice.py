@@ -70,7 +70,7 @@ async def test_a_companys_call_uses_its_account_and_voice_and_no_others_does(
                 sid = placed.json()["sid"]
                 await eventually(lambda: twilio.account.calls[sid].status == "completed", 30)
 
-            await called(company=acme, variables={"voice": "Mark"})
+            await called(company=acme, variables={"company_voice": "Mark", "model": "T-Model"})
             await called()
             [it], [other] = theirs.sessions, ours.sessions
             assert it.prompt == "You are Steve."

@@ -6,14 +6,16 @@ from shared.messages import VoiceAccount
 from worker import Agent
 from worker.call_info import CallInfo
 from worker.company import as_chosen, first_speaker, hold_back, use_account
+from worker.credentials import credentials
+from worker.errors import ProviderRefusedError
 from worker.providers import Ultravox
 from worker.stand_ins import EchoSpeech
 
 KEY, URL = "ULTRAVOX_API_KEY", "ULTRAVOX_BASE_URL"
 
 
-def call(company: int | None = 7, **variables: str) -> CallInfo:
-    return CallInfo("CA1", variables=variables, company=company)
+def call(**chosen: str) -> CallInfo:
+    return CallInfo("CA1", company=7, chosen=chosen)
 
 
 class Greeter(Agent):
@@ -36,10 +38,16 @@ def test_a_companys_key_without_an_address_is_used_at_the_operators() -> None:
     assert (os.environ[KEY], os.environ[URL]) == ("theirs", "https://operator.example.com")
 
 
-@pytest.mark.parametrize("account", [None, VoiceAccount("", "https://theirs.example.com")])
-def test_the_operators_key_goes_to_no_companys_address(account: VoiceAccount | None) -> None:
-    use_account(account)
+def test_without_an_account_of_its_own_the_operators_is_used() -> None:
+    use_account(None)
     assert (os.environ[KEY], os.environ[URL]) == ("the operator's", "https://operator.example.com")
+
+
+@pytest.mark.parametrize("url", ["", "https://theirs.example.com"])
+def test_a_key_that_cannot_be_read_is_not_replaced_by_the_operators(url: str) -> None:
+    use_account(VoiceAccount("", url))
+    with pytest.raises(ProviderRefusedError):
+        credentials("ultravox", "https://api.ultravox.ai")
 
 
 def test_an_account_shows_no_key() -> None:
@@ -65,9 +73,10 @@ def test_what_a_company_leaves_open_is_the_agents_own_affair() -> None:
     assert list(as_chosen((mine,), call())) == [mine]
 
 
-def test_variables_of_a_call_that_is_no_companys_choose_nothing() -> None:
+def test_variables_choose_nothing() -> None:
     mine = Ultravox(voice="Mark")
-    assert list(as_chosen((mine,), call(None, voice="Jessica"))) == [mine]
+    info = CallInfo("CA1", variables={"voice": "Jessica", "model": "T"}, company=7)
+    assert list(as_chosen((mine,), info)) == [mine]
 
 
 def test_a_model_that_cannot_be_chosen_stays() -> None:
@@ -98,4 +107,5 @@ def test_an_agent_of_any_kind_waits_where_the_caller_is_to_speak_first() -> None
 
     assert greeting(call(first_speaker="FIRST_SPEAKER_USER")) is None
     assert greeting(call(first_speaker="FIRST_SPEAKER_AGENT")) == "Good evening."
-    assert greeting(call(None, first_speaker="FIRST_SPEAKER_USER")) == "Good evening."
+    ordered = CallInfo("CA1", variables={"first_speaker": "FIRST_SPEAKER_USER"}, company=7)
+    assert greeting(ordered) == "Good evening."

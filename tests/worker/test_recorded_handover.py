@@ -79,6 +79,34 @@ async def test_a_colleague_that_wants_none_stops_none() -> None:
 
 
 @virtual_time
+async def test_what_was_about_to_begin_does_not_if_a_colleague_that_wants_none_has_the_call() -> (
+    None
+):
+    play = Recorded(clerk(greeting="Hello.", recording=Recording(carrier=True)))
+    await (play >> STREAM)
+    await (play >> After(LETTER_S * len(CONSENT) / 2))
+    play.asked()
+    await handed(play, billing(None))
+    asked = await play.goes_on()
+    assert [it for it in asked if not isinstance(it, messages.Record) or it.on] == []
+    await play.finished()
+
+
+@virtual_time
+async def test_a_colleague_with_the_same_words_begins_what_it_wants_once_they_were_heard() -> None:
+    play = Recorded(clerk(greeting="Hello.", recording=Recording(carrier=True)))
+    await (play >> STREAM)
+    await (play >> After(LETTER_S * len(CONSENT) / 2))
+    play.asked()
+    await handed(play, billing(Recording(transcription=True)))
+    asked = await play.goes_on()
+    begun = [type(it) for it in asked if not isinstance(it, messages.Record) or it.on]
+    assert begun == [messages.Record, messages.StartTranscription]
+    assert play.said("agent").count(CONSENT) == 1
+    await play.finished()
+
+
+@virtual_time
 async def test_a_phrase_that_was_heard_is_not_said_again_and_what_runs_is_not_begun_again() -> None:
     play = Recorded(clerk(greeting="Hello.", recording=Recording(carrier=True)))
     await (play >> STREAM)
