@@ -73,6 +73,7 @@ class Assembly:
         self.dialer = make_dialer(
             settings, self.archive.store, self.archive.companies, self.farm, self.control
         )
+        self.dialer.room = lambda: settings.max_calls - len(self.calls)
         unanswered = keep_unanswered(self.archive.store, self.webhooks.outbox)
         self.dialer.following.listeners.append(unanswered)
         self.carrier_recordings = self._carrier_recordings()

@@ -137,6 +137,8 @@ class OrdersSection:
             raise ProblemError(422, f"{sentence}.") from error
         if asked.body.warm:
             return await _warm(call, asked.body, number)
+        if asked.body.summary or asked.body.ring_seconds:
+            raise ProblemError(422, "Only who is asked first is told anything: set warm to true.")
         return _left(call, call.leave(Plan.DIAL, "transferred by the operator", number))
 
     async def _say(self, asked: Asked[NoQuery, SayOrder]) -> CallMoved:

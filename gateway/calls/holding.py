@@ -169,7 +169,11 @@ class Holding:
         if self._order is not None:
             raise TransferRefusedError("too-late", "a warm transfer is under way already")
         if not call.leg.reachable:
-            sentence = "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: a human is called by REST"
+            sentence = (
+                f"a human is called by REST, and there are no credentials of the call's account "
+                f"{call.incoming.account_sid}: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or "
+                "the company's"
+            )
             raise TransferRefusedError("carrier", sentence)
         if call.flow.state not in _OPEN:
             raise _too_late(call)

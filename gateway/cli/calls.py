@@ -1,6 +1,8 @@
 """Commands about calls: ``calls``, ``show``, ``hangup``, ``transfer``."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -12,6 +14,8 @@ from gateway.cli.turn_table import turn_table
 
 _PAGE = 200
 """Calls of one request, at most (``gateway.api``)."""
+
+_NAMES = ("agent", "release")
 
 Sid = Annotated[str, typer.Argument(help="The call's SID (CA...).", show_default=False)]
 
@@ -41,6 +45,7 @@ def calls(
     number: Annotated[str | None, typer.Option(help="Those from or to this number.")] = None,
     agent: Annotated[str | None, typer.Option(help="Those of this agent (MODULE:CLASS).")] = None,
     outcome: Annotated[str | None, typer.Option(help="Those that ended so.")] = None,
+    company: Annotated[int | None, typer.Option(help="Those of this company.", min=1)] = None,
     limit: Annotated[int, typer.Option(help="How many of those that ended.", min=1)] = 50,
     data_dir: DataDir = None,
     json: AsJson = False,
@@ -51,6 +56,8 @@ def calls(
     """
     chosen = {"since": since, "number": number, "agent": agent, "outcome": outcome}
     given = {name: value for name, value in chosen.items() if value is not None}
+    if company is not None:
+        given["company"] = str(company)
     past = every or bool(given)
     found = pages(data_dir, "/api/calls", "calls", given, limit) if past else live(data_dir)
     if json:
@@ -59,8 +66,9 @@ def calls(
     if not found:
         note("No such calls." if past else "No calls in progress; --all lists those that ended.")
         return
-    columns = ("call", "began", "state", "from", "to", "agent", "release", "for", "how it ended")
-    table(columns, [_row(call) for call in found])
+    named = ["company"] if any(call["company"] for call in found) else []
+    columns = ("call", "began", "state", "from", "to", *named, *_NAMES, "for", "how it ended")
+    table(columns, [_row(call, named) for call in found])
 
 
 def live(data_dir: DataDir) -> list[dict[str, Any]]:
@@ -79,16 +87,17 @@ def pages(
         size = {"limit": str(min(limit - len(found), _PAGE))}
         page = asked(data_dir, "GET", f"{path}?{urlencode({**query, **cursor, **size})}")
         found += page[name]
+        if page.get("partial") and not cursor:
+            note("The database is away or behind: some of these may be missing.", to_stderr=True)
         if len(found) >= limit or page["next"] is None:
             return found
         cursor = {"cursor": page["next"]}
 
 
-def _row(call: dict[str, Any]) -> tuple[object, ...]:
+def _row(call: dict[str, Any], named: Sequence[str]) -> tuple[object, ...]:
     outcome, reason = call["outcome"] or "", call["reason"] or ""
     how = f"{outcome} ({reason})" if reason not in ("", outcome) else outcome
-    names = ("state", "from", "to", "agent", "release")
-    shown = (call[name] or "-" for name in names)
+    shown = (call[name] or "-" for name in ("state", "from", "to", *named, *_NAMES))
     return (call["sid"], utc(call["began"]), *shown, duration(call), how)
 
 
@@ -104,6 +113,10 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
     when = f"{utc(call['began'])}, {duration(call)}"
     note(f"{call['sid']}  {call['state']}  {call['from']} -> {call['to']}  {when}")
     note(f"agent {call['agent']}, release {call['release']}, {call['reason'] or 'in progress'}")
+    if call["company"]:
+        note(f"company {call['company']}" + _of_campaign(call))
+    elif call["campaign"]:
+        note(_of_campaign(call).removeprefix(", "))
     if call["conversation_id"]:
         note(f"conversation {call['conversation_id']}")
     if call["outcome"] and not call["live"]:
@@ -112,6 +125,9 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
         took = f"  [server {line['reply_ms']:.0f} ms]" if line["reply_ms"] is not None else ""
         cut = " --" if line["interrupted"] else ""
         note(f"{(line['at_ms'] or 0.0) / 1000:7.1f}  {line['role']:>6}  {line['text']}{cut}{took}")
+    folder = settings(data_dir=data_dir).data_dir
+    for it in call["recordings"]:
+        note(f"recording: {_recorded(it, call['sid'], folder)}")
     for trouble in call["troubles"]:
         then = f"; {trouble['fallback']} took over" if trouble["fallback"] else ""
         note(f"trouble: {trouble['provider']}: {trouble['sentence']}{then}")
@@ -124,6 +140,20 @@ def show(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:
 
 def _transferred(call: dict[str, Any]) -> str:
     return f", to {call['transferred_to']}" if call["transferred_to"] else ""
+
+
+def _of_campaign(call: dict[str, Any]) -> str:
+    return f", campaign {call['campaign']}" if call["campaign"] else ""
+
+
+def _recorded(it: dict[str, Any], sid: str, folder: Path) -> str:
+    """Return what there is of a recording, and its file if it lies on this machine."""
+    lasts = f", {it['seconds']:.0f} s" if it["seconds"] is not None else ""
+    if it["kind"] != "own":
+        return f"the carrier's, {it['status']}{lasts}"
+    day = time.strftime("%Y/%m/%d", time.gmtime(it["created"]))
+    file = folder / "recordings" / day / f"{sid}.wav"
+    return f"{it['status']}{lasts}" + (f", {file}" if file.exists() else "")
 
 
 def hangup(sid: Sid, data_dir: DataDir = None, json: AsJson = False) -> None:

@@ -52,9 +52,10 @@ def counts(it: dict[str, Any]) -> str:
 
 
 def outcomes(it: dict[str, Any]) -> str:
-    """Return what came of the calls."""
+    """Return how many calls there were, and what the last one to each number came to."""
     by_count = sorted(it["outcomes"].items(), key=lambda pair: -pair[1])
-    return f"{it['attempts']} calls: " + ", ".join(f"{count} {name}" for name, count in by_count)
+    came = ", ".join(f"{count} {name}" for name, count in by_count)
+    return f"{it['attempts']} calls" + (f"; people: {came}" if came else "")
 
 
 def when(unix_seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Commands about companies: ``company list``, ``show``, ``add``, ``change``, ``remove``."""
 
 import sys
+from json import dumps
 from typing import Annotated, Any
 
 import typer
@@ -170,7 +171,8 @@ def _told(it: dict[str, Any], json: bool) -> None:
         if value is not None and name not in apart and not name.startswith("has_"):
             note(f"  {name:<20} {_short(str(value))}")
     for name, value in it["settings"].items():
-        note(f"  {'settings.' + name:<20} {_short(str(value))}")
+        text = value if isinstance(value, str) else dumps(value, ensure_ascii=False)
+        note(f"  {'settings.' + name:<20} {_short(text)}")
     note(f"  {'secrets':<20} {', '.join(_secrets_of(it)) or '-'}")
 
 

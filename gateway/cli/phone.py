@@ -28,6 +28,12 @@ def call(
         str | None,
         typer.Option(help="Auth token to sign with; default: that of these settings."),
     ] = None,
+    account_sid: Annotated[
+        str | None,
+        typer.Option(
+            help="Account whose call it is, a company's or yours; default: one that is nobody's."
+        ),
+    ] = None,
     loss: Annotated[float, typer.Option(help="Share of frames lost on the way, 0 to 1.")] = 0.0,
     jitter_ms: Annotated[float, typer.Option(help="How much frames bunch up, ms.")] = 0.0,
     insecure: Annotated[bool, typer.Option(help="Accept any certificate.")] = False,
@@ -39,19 +45,17 @@ def call(
     Example: callfarm call --say "A table for two, please" --out call.wav
     """
     from phone.command import CallOptions, call_command
+    from phone.phone import ACCOUNT_SID
 
     chosen = settings(data_dir=data_dir)
     try:
         token = auth_token or twilio_auth_token(chosen)
     except (LocalSecretError, OSError) as error:
         fail(error)
-    if url is None and chosen.public_url is None and not _is_served(chosen.port):
-        fail(
-            f"nobody listens on port {chosen.port}: start callfarm serve, or name a server by --url"
-        )
     options = CallOptions(
         url=url or _voice_webhook(chosen),
         auth_token=token,
+        account_sid=account_sid or ACCOUNT_SID,
         to=to,
         say=tuple(say or ()),
         wav=wav,
@@ -82,6 +86,10 @@ def _voice_webhook(chosen: Settings) -> str:
     """Return the address whose signature the gateway of these settings checks."""
     if chosen.public_url is not None:
         return f"{str(chosen.public_url).rstrip('/')}/twilio/voice"
+    if not _is_served(chosen.port):
+        fail(
+            f"nobody listens on port {chosen.port}: start callfarm serve, or name a server by --url"
+        )
     scheme = "http" if chosen.tls_cert_file is None else "https"
     return f"{scheme}://127.0.0.1:{chosen.port}/twilio/voice"
 

@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from gateway.cli.configuration import DataDir, settings
 from gateway.cli.output import fail, note
+from shared.settings import SettingsError
 
 
 def serve(
@@ -38,6 +40,7 @@ def serve(
         tls_key_file=tls_key,
         data_dir=data_dir,
     )
+    _tell_misspelt()
     warnings.simplefilter("ignore", DeprecationWarning)
 
     gc.disable()  # until it serves
@@ -69,6 +72,15 @@ def serve(
         sink.close()
         notifier.close()
     sys.stdout.flush()
+
+
+def _tell_misspelt() -> None:
+    from gateway.misspelt import unknown_names
+
+    with suppress(SettingsError):
+        for name, near in unknown_names():
+            if near:
+                note(f".env: {name} is no setting; did you mean {near}?", to_stderr=True)
 
 
 def _serving(url: str) -> None:

@@ -99,8 +99,10 @@ def redeliver(
     elif done["addresses"]:
         count = done["addresses"]
         note(f"Being told again: {count} address{'es' if count > 1 else ''}; see callfarm webhooks")
-    else:
+    elif failed:
         note("There is nothing to tell again.")
+    else:
+        fail("none of these can be told again: they wait to be told, or there are none such")
 
 
 def _ask(data_dir: DataDir, method: str, path: str, body: object = None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Are the files in order: the data folder, the agents, ``.env``."""
 
-import difflib
 import os
 import shutil
 import tempfile
@@ -10,9 +9,10 @@ from pathlib import Path
 
 from gateway.agent_names import owner_of
 from gateway.doctor.finding import Finding, fail, ok, warn
+from gateway.misspelt import unknown_names
 from shared.settings import Settings
-from shared.settings.fields import AGENT_PREFIX, variable
-from shared.settings.loading import ALIASES, ENV_FILE, read_env_file
+from shared.settings.fields import AGENT_PREFIX
+from shared.settings.loading import ENV_FILE
 
 _ROUTES = "routes.toml"
 _ENOUGH_DISK = 1 << 30  # bytes: some 18 hours of stereo recordings
@@ -66,12 +66,9 @@ def check_env_file(_settings: Settings, path: Path = ENV_FILE) -> Iterator[Findi
         return
     if path.stat().st_mode & 0o077:
         yield warn(".env", "others can read it, secrets included", f"chmod 600 {path}")
-    known = [*map(variable, Settings.model_fields), *ALIASES]
-    for name in read_env_file(path):
-        if name not in known and not name.startswith(AGENT_PREFIX):
-            near = difflib.get_close_matches(name, known, 1, 0.75)
-            fix = f"did you mean {near[0]}?" if near else f"agent code sees {AGENT_PREFIX}… only"
-            yield warn(".env", f"{name} is no setting", fix)
+    for name, near in unknown_names(path):
+        fix = f"did you mean {near}?" if near else f"agent code sees {AGENT_PREFIX}… only"
+        yield warn(".env", f"{name} is no setting", fix)
 
 
 def _module_faults(path: Path) -> Iterator[Finding]:

@@ -37,7 +37,9 @@ def files_of(source: Path) -> list[Path]:
     Hidden files, byte code and what an editor leaves behind do not. Raises `SnapshotError`.
     """
     if not source.is_dir():
-        raise SnapshotError(f"there is no agents folder at {source}: set AGENTS_DIR or --agents")
+        raise SnapshotError(
+            f"there is no agents folder at {source}: callfarm new NAME makes one; or set AGENTS_DIR"
+        )
     found: list[Path] = []
     size = 0
     for path in _walk(source):

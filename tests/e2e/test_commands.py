@@ -155,22 +155,23 @@ async def test_a_company_is_made_changed_shown_and_taken_away_and_its_secrets_ne
     assert "No companies" in (await company(desk, "list")).output
     prompt = tmp_path / "prompt.md"
     prompt.write_text("You sell tickets.\n" * 20)
-    fields = ("phone_number=+1 555 123 4567", f"system_prompt=@{prompt}", "settings.zones=[1, 2]")
+    fields = ("phone_number=+1 555 123 4567", f"system_prompt=@{prompt}", 'settings.zones=["a"]')
     secrets = ("--secret", "auth_token", "--secret", "events")
     made = await company(desk, "add", "Acme", *fields, *secrets, typed="t0ken\nk3y\n")
     assert made.exit_code == 0, made.output
     assert "+15551234567" in made.output
     assert "(359 letters)" in made.output
+    assert 'settings.zones       ["a"]' in made.output
     assert "auth_token, events" in made.output
     (it,) = json.loads((await company(desk, "list", "--json")).output)
-    assert it["settings"] == {"zones": [1, 2]}
+    assert it["settings"] == {"zones": ["a"]}
     number = str(it["id"])
     changes = ("voice=Mark", "phone_number=", "settings.events=call.ended", "--forget", "events")
     changed = await company(desk, "change", number, *changes, "--json")
     assert changed.exit_code == 0, changed.output
     it = json.loads(changed.output)
     assert (it["voice"], it["phone_number"]) == ("Mark", None)
-    assert it["settings"] == {"zones": [1, 2], "events": "call.ended"}
+    assert it["settings"] == {"zones": ["a"], "events": "call.ended"}
     assert (it["has_auth_token"], it["secret_names"]) == (True, [])
     shown = (await company(desk, "show", number)).output
     assert "Mark" in shown

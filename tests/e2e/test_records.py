@@ -117,8 +117,11 @@ async def test_calls_go_on_while_the_database_is_locked_and_are_kept_afterwards(
 async def test_a_gateway_starts_and_takes_calls_without_its_database(tmp_path: Path) -> None:
     nowhere = "postgresql://callfarm:very-secret@127.0.0.1:1/callfarm"
     async with running_gateway(tmp_path, environment={"DATABASE_URL": nowhere}) as gateway:
-        await call(gateway)
+        sid = await call(gateway)
         await eventually((tmp_path / "var/journal/00000001.log").exists)
+        _, listed = await gateway.command("calls", "--all")
+    assert sid in listed
+    assert "The database is away or behind: some of these may be missing." in listed
     assert "the database is away" in gateway.log_text()
     assert "very-secret" not in gateway.log_text()
     assert gateway.process.returncode == 0

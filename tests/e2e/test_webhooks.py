@@ -127,6 +127,8 @@ async def test_a_flow_that_is_switched_off_is_told_by_hand_once_it_is_on(tmp_pat
         code, output = await gateway.command("webhooks", "redeliver")
         assert code == 1
         assert "--failed" in output
+        code, output = await gateway.command("webhooks", "redeliver", "dl_none")
+        assert (code, "there are none such" in output) == (1, True)
 
 
 async def test_nothing_is_lost_when_the_gateway_is_killed(tmp_path: Path) -> None:

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.certificates import LOCALHOST
+from tests.harness import ROOT
+
+NOBODY = "http://127.0.0.1:1/ai"
+"""A server at which nobody listens."""
 
 
 async def _run(folder: Path, *words: str, **environment: str) -> tuple[int, str, str]:
@@ -38,14 +42,14 @@ async def _run(folder: Path, *words: str, **environment: str) -> tuple[int, str,
 async def test_a_call_that_cannot_be_made_says_why(
     tmp_path: Path, option: str, value: str, sentence: str
 ) -> None:
-    code, output, errors = await _run(tmp_path, "call", option, value)
+    code, output, errors = await _run(tmp_path, "call", "--url", NOBODY, option, value)
     assert (code, output) == (1, "")
     assert sentence in errors
     assert "Traceback" not in errors
 
 
 async def test_a_call_to_nobody_names_the_address_it_tried(tmp_path: Path) -> None:
-    code, output, _ = await _run(tmp_path, "call", PUBLIC_URL="http://127.0.0.1:1/ai")
+    code, output, _ = await _run(tmp_path, "call", PUBLIC_URL=NOBODY)
     assert code == 1
     assert "http://127.0.0.1:1/ai/twilio/voice: error 11205" in output
 
@@ -64,6 +68,19 @@ async def test_a_gateway_whose_certificate_is_wrong_ends_with_a_sentence(
     assert (code, output) == (1, "")
     assert f"cannot use the certificate {certificate}" in errors
     assert "Traceback" not in errors
+
+
+async def test_a_setting_that_is_misspelt_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("TRANSFER_NUMBER=+15551234567\nOTHERS_OWN=1\n")
+    monkeypatch.chdir(tmp_path)
+    path = {"PYTHONPATH": str(ROOT)}
+    code, _, errors = await _run(tmp_path, "serve", "--host", "127.0.0.1", "--port", "0", **path)
+    assert code == 1, "there are no agents"
+    assert ".env: TRANSFER_NUMBER is no setting; did you mean TRANSFER_NUMBERS?" in errors
+    assert "OTHERS_OWN" not in errors
+    assert "callfarm new NAME makes one" in errors
 
 
 async def test_a_key_that_is_missing_is_no_bug_to_be_traced(tmp_path: Path) -> None:

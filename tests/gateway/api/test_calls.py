@@ -216,6 +216,8 @@ async def test_a_warm_transfer_is_refused_with_what_is_wrong_and_with_what_is_mi
     for body, status, words in (
         ({"to": "kitchen", "warm": True}, 422, "the summary is what the human is told"),
         ({"to": "cellar", "warm": True, "summary": "Ada."}, 422, "named destinations"),
+        ({"to": "kitchen", "summary": "Ada."}, 422, "set warm to true"),
+        ({"to": "kitchen", "ring_seconds": 20}, 422, "set warm to true"),
         ({"to": "kitchen", "warm": True, "summary": "Ada."}, 409, "places no calls"),
         (
             {"to": "kitchen", "warm": True, "summary": "Ada.", "ring_seconds": 1},

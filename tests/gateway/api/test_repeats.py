@@ -11,9 +11,10 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.api import Api, Parts
-from gateway.api.bulk_calls import BulkCalls
+from gateway.api.bulk_calls import KIND, BulkCalls
+from gateway.api.caller import OPERATOR_CALLER
 from gateway.api.problems import ProblemError
-from gateway.api.repeats import MOST_KEY
+from gateway.api.repeats import MOST_KEY, id_of
 from gateway.calls.registry import Calls
 from gateway.campaigns.service import Campaigns
 from gateway.dialer.api import DialSection
@@ -175,3 +176,37 @@ async def test_many_who_send_a_list_at_once_with_one_key_have_it_called_once(
         assert len(it.dialled()) == 2
         await calls.call(company, NUMBERS, patience=10.0)
         assert len(it.dialled()) == 4
+
+
+async def test_a_key_whose_first_request_was_cut_off_is_for_that_list_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with yard(tmp_path, companies=DIRECTORY) as it:
+        company = await (await companies(it)).get(2)
+        add = it.campaigns.add
+
+        async def cut_off(*values: Any, **named: Any) -> Any:
+            await add(*values, **named)
+            raise asyncio.CancelledError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(it.campaigns, "add", cut_off)
+            with pytest.raises(asyncio.CancelledError):
+                await bulk(it.campaigns, it, company, key="march", wait=0.0)
+        # Else those of the first list would be called as those of the second.
+        with pytest.raises(ProblemError) as caught:
+            await bulk(it.campaigns, it, company, "+493012345609", key="march", wait=0.0)
+        assert caught.value.status == 422
+        job = await BulkCalls(it.store, it.campaigns).job(
+            "job_" + id_of(KIND, company.id, "march"), OPERATOR_CALLER
+        )
+        assert job is not None
+        assert [result.status for result in job.call_results] == ["queued"] * 3
+        assert job.state == "draft"
+        done = await bulk(it.campaigns, it, company, key="march", wait=10.0)
+        assert [r.status for r in done.call_results] == [
+            "completed",
+            "initiation_error",
+            "completed",
+        ]
+        assert [call.to for call in it.dialled()] == [NUMBERS[0], NUMBERS[2]]

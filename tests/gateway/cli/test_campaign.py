@@ -75,7 +75,7 @@ def test_where_a_campaign_stands_is_said_in_a_line() -> None:
     assert (
         counts(PROGRESS) == "4 of 10 over  1 dialling  1 in progress  3 done  1 failed  4 waiting"
     )
-    assert outcomes(PROGRESS) == "6 calls: 3 answered, 1 busy"
+    assert outcomes(PROGRESS) == "6 calls; people: 3 answered, 1 busy"
 
 
 def test_how_long_it_will_take_is_reckoned_from_the_last_minutes() -> None:

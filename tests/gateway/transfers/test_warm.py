@@ -342,6 +342,17 @@ async def test_a_caller_who_hangs_up_on_hold_ends_it_all() -> None:
 
 
 @virtual_time
+async def test_nobody_is_called_for_a_caller_who_left_before_the_carrier_was_asked() -> None:
+    scene = Scene()
+    await scene.held()
+    (order,) = scene.dialer.orders
+    assert order.wanted()
+    scene.call.status("completed", final=True)
+    assert not order.wanted()
+    scene.close()
+
+
+@virtual_time
 async def test_a_human_who_is_being_told_hears_that_the_caller_is_gone() -> None:
     scene = Scene()
     await scene.asked()
