@@ -1,6 +1,6 @@
 """Calls, live and past: lists, one call, its transcript."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -34,6 +34,20 @@ MOST_LIVE = 500
 
 Word = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
 Number = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Outcome = Literal[
+    "completed",
+    "transferred",
+    "transfer-failed",
+    "abandoned",
+    "no-stream",
+    "failed",
+    "rejected",
+    "busy",
+    "no-answer",
+    "canceled",
+    "lost",
+]
+"""How a call ended; see docs/records.md."""
 
 
 class CallsQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
@@ -49,7 +63,7 @@ class CallsQuery(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "f
     to: Word | None = None
     number: Word | None = None
     agent: Word | None = None
-    outcome: Word | None = None
+    outcome: Outcome | None = None
     since: Moment | None = None
     until: Moment | None = None
     company: Number | None = None

@@ -150,7 +150,7 @@ class CampaignsSection:
     async def _create(self, asked: Asked[NoQuery, NewCampaign]) -> object:
         it, key = asked.body, key_of(asked.request)
         company = _whose(it.company, asked.who)
-        if it.policy.agent and company is not None and self._dialer is not None:
+        if it.policy.agent and self._dialer is not None:
             await _done(self._dialer.check_agent(it.policy.agent, company))
         if key is None:
             return await _done(self._service.create(it.name, it.policy, company))

@@ -10,7 +10,8 @@ class FollowTimes:
     Its list lags behind, so an attempt in doubt is looked for after ``first_look``, again every
     ``again`` (doubled while the carrier cannot be asked, up to ``longest``), and lost if it is not
     there after ``give_up``. Of a call that exists the end is overdue when ring time or talk time
-    are over by ``overdue``.
+    are over by ``overdue``. ``hang_up`` are the pauses between tries to end a call while the
+    carrier cannot be asked.
     """
 
     tick: float = 1.0
@@ -19,3 +20,4 @@ class FollowTimes:
     again: float = 10.0
     longest: float = 300.0
     overdue: float = 30.0
+    hang_up: tuple[float, ...] = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)

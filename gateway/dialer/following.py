@@ -20,6 +20,7 @@ from gateway.carriers.placing import PlacedCall
 from gateway.dialer.attempt import Attempt, AttemptState
 from gateway.dialer.errors import DialError, DialUnavailableError
 from gateway.dialer.follow_times import FollowTimes
+from gateway.dialer.hanging_up import hang_up
 from gateway.dialer.ledger import Ledger
 from gateway.dialer.lines import Lines
 from gateway.store.store import StoreError
@@ -114,7 +115,7 @@ class Following:
             return
         if was_lost and not final:
             log.error("a call that was given up rings after all: hung up", call_sid=sid)
-            self._spawn(self._hang_up(attempt))
+            self._spawn(hang_up(attempt, self._lines, self._times.hang_up))
         self._changed(attempt)
 
     def answered_by(self, attempt: Attempt, verdict: str) -> None:
@@ -163,7 +164,7 @@ class Following:
     def _end_unwanted(self, watch: _Watch) -> None:
         if watch.unwanted and watch.attempt.sid and watch.attempt.is_open:
             watch.unwanted = False
-            self._spawn(self._hang_up(watch.attempt))
+            self._spawn(hang_up(watch.attempt, self._lines, self._times.hang_up))
 
     def _changed(self, attempt: Attempt) -> None:
         self._ledger.write(attempt)
@@ -280,13 +281,6 @@ class Following:
             # Deleted there, or of an account that was changed: nothing more will come.
             status = "completed" if attempt.answered else "failed"
             self.told(attempt, attempt.sid, status, final=True)
-
-    async def _hang_up(self, attempt: Attempt) -> None:
-        try:
-            line = await self._lines.line(attempt.company)
-            await line.control.hangup(attempt.sid)
-        except (CarrierError, DialError, StoreError) as error:
-            log.error("it was not hung up", call_sid=attempt.sid, error=str(error))  # noqa: TRY400
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

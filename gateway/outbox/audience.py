@@ -98,8 +98,9 @@ class Subscribers:
 
     async def _read(self, company: Company) -> Listening:
         assert self._companies is not None
-        keys = ""
-        if SECRET in company.secret_names:
+        keys, said = "", listening_of(company.id, company.settings, ())
+        if said.endpoints or said.first_message_url:
+            # Not by the names of its secrets: of those that cannot be read there are none.
             try:
                 keys = await self._companies.secret(company.id, SECRET) or ""
             except (NoCompanyError, SecretError) as error:

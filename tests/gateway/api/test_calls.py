@@ -133,6 +133,7 @@ async def test_a_page_says_that_the_database_is_behind_and_what_memory_knows(
     [
         ("?since=yesterday", "or how long ago: 30m, 24h, 7d at since."),
         ("?limit=0", "Expected int >= 1 at limit."),
+        ("?outcome=ok", "Invalid enum value 'ok' at outcome; known: abandoned, busy, canceled,"),
         ("?state=lost", "Invalid enum value 'lost' at state; known: ringing, streaming, gap,"),
     ],
 )

@@ -84,6 +84,15 @@ async def test_a_campaign_is_made_once(tmp_path: Path) -> None:
         assert (await client.post("/api/campaigns", json=body, headers=long)).status_code == 400
 
 
+async def test_a_campaign_names_an_agent_that_there_is(tmp_path: Path) -> None:
+    async with yard(tmp_path, companies=DIRECTORY) as it, asking(it) as client:
+        for agent, status in (("Desk", 201), ("Nope", 422)):
+            body = {"name": "x", "policy": {"agent": agent}}
+            answer = await client.post("/api/campaigns", json=body)
+            assert answer.status_code == status, answer.text
+        assert "No agent is called 'Nope'" in answer.json()["detail"]
+
+
 async def test_a_campaign_of_a_company_names_an_agent_that_it_may_use(tmp_path: Path) -> None:
     async with yard(tmp_path, companies=DIRECTORY) as it, asking(it) as client:
         for company, agent, status in ((1, "Desk", 201), (1, "Caller", 422), (2, "Caller", 201)):

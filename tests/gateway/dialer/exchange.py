@@ -22,7 +22,15 @@ from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_rest import ACCOUNT_SID, AUTH_TOKEN, TwilioRestServer
 
 TO, FROM = "+493012345678", "+15557654321"
-QUICK = FollowTimes(tick=0.02, first_look=0.1, give_up=0.5, again=0.1, longest=1.0, overdue=0.2)
+QUICK = FollowTimes(
+    tick=0.02,
+    first_look=0.1,
+    give_up=0.5,
+    again=0.1,
+    longest=1.0,
+    overdue=0.2,
+    hang_up=(0.1,) * 50,
+)
 
 
 class Crew:

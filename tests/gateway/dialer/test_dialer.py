@@ -13,7 +13,7 @@ from gateway.dialer.numbers import NumberRefusedError, NumberRules, Reason
 from gateway.dialer.order import Order, new_id
 from phone import CalleeOutcome
 from tests.fakes.twilio_callee import Callee
-from tests.fakes.twilio_rest import ACCOUNT_SID, AUTH_TOKEN
+from tests.fakes.twilio_rest import ACCOUNT_SID, AUTH_TOKEN, ApiRequest, Trouble
 from tests.gateway.dialer.exchange import FROM, TO, Directory, successor, world
 from tests.harness import eventually
 
@@ -255,6 +255,24 @@ async def test_an_attempt_that_is_not_wanted_any_more_is_ended_as_soon_as_it_exi
         it.dialer.hang_up(dialled.id)  # nothing is there any more
         updates = [r for r in it.twilio.requests if r.path == f"/Calls/{dialled.call_sid}.json"]
         assert [r.method for r in updates] == ["POST"]
+
+
+async def test_a_call_is_hung_up_as_soon_as_the_carrier_can_be_asked(tmp_path: Path) -> None:
+    async with world(tmp_path, lambda number: Callee(ring_s=10_000)) as it:
+        dialled = await it.dialer.dial(Order(to=TO, ring_seconds=600))
+        call, path = it.twilio.account.calls[dialled.call_sid], f"/Calls/{dialled.call_sid}.json"
+        tries: list[str] = []
+
+        def away(request: ApiRequest) -> Trouble | None:
+            if (request.method, request.path) != ("POST", path) or len(tries) >= 12:
+                return None
+            tries.append(request.path)
+            return Trouble.CUT
+
+        it.twilio.mishap = away
+        it.dialer.hang_up(dialled.id)
+        await eventually(lambda: call.status == "completed")
+        assert len(tries) == 12
 
 
 async def test_what_a_call_takes_over_is_known_to_the_next_gateway(tmp_path: Path) -> None:

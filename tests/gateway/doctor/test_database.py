@@ -4,7 +4,11 @@ import asyncio
 
 from gateway.doctor.database import check_database
 from gateway.doctor.finding import Status
+from gateway.store.companies import Companies
+from gateway.store.company import CompanyChange
 from gateway.store.engine import open_store
+from gateway.store.secrets import Secrets
+from shared.local_secrets import SECRET_KEY_FILE
 from shared.settings import Settings
 from tests.gateway.doctor.conftest import Seen
 
@@ -17,6 +21,38 @@ def test_one_that_is_not_made_yet_is_fine_and_stays_so(sound: Settings) -> None:
     seen = Seen(check_database(sound))
     assert (seen.worst, "will be made" in seen.text) == (Status.OK, True)
     assert list(sound.data_dir.iterdir()) == []
+
+
+def _company(settings: Settings) -> None:
+    async def make() -> None:
+        store = await open_store(None, settings.data_dir)
+        companies = Companies(store, Secrets.of(settings))
+        await companies.create(CompanyChange(name="Acme", speech_key="theirs"))
+        await store.aclose()
+
+    asyncio.run(make())
+
+
+def test_secrets_that_can_be_read_are_fine(sound: Settings) -> None:
+    _company(sound)
+    seen = Seen(check_database(sound))
+    assert (seen.worst, "of 1 companies can be read" in seen.text) == (Status.OK, True)
+
+
+def test_secrets_of_another_key_fail(sound: Settings) -> None:
+    _company(sound)
+    other = {"data_dir": sound.data_dir, "secret_key": "k" * 32}
+    seen = Seen(check_database(Settings.model_validate(other)))
+    assert (seen.worst, seen.all_have_fixes()) == (Status.FAIL, True)
+    assert "cannot be read with this SECRET_KEY: 1" in seen.text
+    assert "theirs" not in seen.text
+
+
+def test_secrets_whose_key_is_gone_fail_and_no_other_key_is_made(sound: Settings) -> None:
+    _company(sound)
+    (sound.data_dir / SECRET_KEY_FILE).unlink()
+    assert Seen(check_database(sound)).worst is Status.FAIL
+    assert not (sound.data_dir / SECRET_KEY_FILE).exists()
 
 
 def test_one_that_answers_is_fine(sound: Settings) -> None:

@@ -70,7 +70,7 @@ def test_it_is_read_only_and_keeps_the_right_to_run(agents: Path, releases: Path
 
 
 def test_a_missing_folder_is_said_with_the_remedy(tmp_path: Path, releases: Path) -> None:
-    with pytest.raises(SnapshotError, match="set AGENTS_DIR or --agents"):
+    with pytest.raises(SnapshotError, match="or set AGENTS_DIR"):
         snapshot.take(tmp_path / "nowhere", releases)
     assert list(releases.iterdir()) == []
 

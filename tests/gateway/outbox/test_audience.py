@@ -1,3 +1,5 @@
+import structlog
+
 from gateway.outbox.audience import SECRET, Subscribers, listed, listening_of
 from gateway.outbox.event import Endpoint, Shape
 from gateway.store.companies import Companies
@@ -39,6 +41,20 @@ async def test_a_companys_settings_say_who_is_told(store: Store) -> None:
     await companies.remove(made.id)
     await subscribers.load()
     assert subscribers.secrets(made.id) is None
+
+
+async def test_a_key_that_cannot_be_read_is_said(store: Store) -> None:
+    change = CompanyChange(
+        name="Vista", settings={"events_url": "https://a.example/1"}, secrets={SECRET: "k"}
+    )
+    made = await Companies(store, Secrets(["key"])).create(change)
+    subscribers = Subscribers([], Companies(store, Secrets(["another"])))
+    with structlog.testing.capture_logs() as logged:
+        await subscribers.load()
+    assert [(it["event"], it["company"]) for it in logged] == [
+        ("a company's events are not signed", made.id)
+    ]
+    assert subscribers.secrets(made.id) == ()
 
 
 def test_nonsense_in_a_companys_settings_is_not_said() -> None:

@@ -50,6 +50,7 @@ async def desk(tmp_path: Path, database: str) -> AsyncIterator[Desk]:
     async with bureau(tmp_path, database=database) as it:
         studio = Studio(tmp_path, it.store, StudioLimits(tick_seconds=0.02, least_free=0))
         running = asyncio.create_task(studio.run())
+        await studio.mend()  # later it would take what a test writes for a crash's leavings
         section = RecordingSection(studio, it.calls, it.store)
         api = Api(it.calls, it.api and it.farm, TOKEN, {}, Parts(it.store, sections=(section,)))  # type: ignore[arg-type]
         transport = httpx2.ASGITransport(Starlette(routes=api.routes()))
