@@ -1,9 +1,10 @@
 """How the whole suite is shared out among processes that run it at once (pytest-xdist).
 
-Most tests wait for somebody to speak, so there are two processes a core, up to a limit. A file is
-run by one process, because its tests may share a running gateway. The conformance suite is run
-by one, too: it holds as many conversations at once as a small machine bears, and lasts no longer
-than all else. What is long begins first.
+Most tests wait for somebody to speak, so there is a process more than there are cores; with more
+than that, callers hear late what is said in time. A file is run by one process, because its tests
+may share a running gateway. The conformance suite is run by one, too: it holds as many
+conversations at once as a small machine bears, and lasts no longer than all else. What is long
+begins first.
 
 It refuses to know how long a test takes: folders say enough.
 """
@@ -25,7 +26,7 @@ def processes(config: pytest.Config) -> int:
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if not whole or config.option.keyword or config.option.collectonly:
         return 0
-    return min(2 * len(os.sched_getaffinity(0)), _MOST)
+    return min(len(os.sched_getaffinity(0)) + 1, _MOST)
 
 
 def long_ones_first(items: list[pytest.Item]) -> None:

@@ -139,10 +139,13 @@ async def test_a_database_of_a_newer_callfarm_is_not_touched(tmp_path: Path) -> 
             pass
 
 
+SHORT = {"DRAIN_SECONDS": "0.2"}  # calls whose stream nobody opens
+
+
 async def test_webhooks_of_several_accounts_are_verified_with_their_own_tokens(
     tmp_path: Path,
 ) -> None:
-    async with running_gateway(tmp_path) as gateway:
+    async with running_gateway(tmp_path, None, SHORT) as gateway:
         theirs = {"name": "Acme", "account_sid": "AC" + "a" * 32, "auth_token": "acme-token"}
         made = await gateway.api("POST", "/api/companies", theirs)
         assert made.status_code == 201
@@ -165,7 +168,7 @@ async def test_webhooks_of_several_accounts_are_verified_with_their_own_tokens(
         }
         await eventually(lambda: _company(tmp_path, "CA" + "0" * 32) == 1)
         await eventually(lambda: _company(tmp_path, f"CA{3:032x}", "account_sid") == ACCOUNT_SID)
-    async with running_gateway(tmp_path) as gateway:
+    async with running_gateway(tmp_path, None, SHORT) as gateway:
         # A call of long ago does not become theirs by their naming it.
         theirs_again = {**form, "CallSid": f"CA{9:032x}", "AccountSid": "AC" + "a" * 32}
         assert await _posted(gateway, "acme-token", theirs_again) == 200
