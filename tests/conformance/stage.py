@@ -39,7 +39,7 @@ from tests.harness import (
 
 OUR_NUMBER = "+15557654321"
 
-AT_ONCE = 14
+AT_ONCE = 8
 """Conversations side by side: as many as a machine of two cores holds without being late."""
 
 WORDLESS = "..."
