@@ -60,15 +60,17 @@ class Model:
         """Take the caller's μ-law."""
         for sign, call, turn in marks_in(audio):
             if sign is Sign.BEGIN:
+                is_heard = self._ends_at > self._loop.time()
+                if is_heard:
+                    self._note("cut", call, turn)
                 self.sounded()
-                if self._ends_at > self._loop.time():
+                if is_heard:
                     self._hush()
                     self.interrupted()
-                    self._note("cut", call, turn)
             elif sign is Sign.END:
                 self.turned(f"Call {call} turn {turn}, a table please")
-                self.say(REPLY.format(call=call, turn=turn))
                 self._note("audio", call, turn)
+                self.say(REPLY.format(call=call, turn=turn))
 
     def say(self, text: str) -> None:
         """Say something, from now on."""

@@ -44,16 +44,15 @@ class Ear:
         if sign is Sign.BEGIN:
             self._began = self._heard
             stamp = self._heard / 8000
-            self._door.tell(
-                _encode({"type": "SpeechStarted", "channel": [0, 1], "timestamp": stamp})
-            )
+            started = _encode({"type": "SpeechStarted", "channel": [0, 1], "timestamp": stamp})
             self._note("sound", call, turn)
+            self._door.tell(started)
         elif sign is Sign.WORDS:
-            self._result(said.split()[:2], final=False)
             self._note("words", call, turn)
+            self._result(said.split()[:2], final=False)
         else:
-            self._result(said.split(), final=True, speech_final=True)
             self._note("final", call, turn)
+            self._result(said.split(), final=True, speech_final=True)
             self._began = None
 
     def _result(self, words: list[str], *, final: bool, speech_final: bool = False) -> None:

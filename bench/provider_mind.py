@@ -68,8 +68,9 @@ class Mind:
         self._tokens.extend(_tokens(reply[first:]))
         begin = [{"role": "assistant", "content": "", "refusal": None}]
         begin += [{"content": token} for token in _tokens(reply[:first])]
-        self._door.write(self._HEAD + b"".join(map(_event, begin)))
+        answer = self._HEAD + b"".join(map(_event, begin))
         self._note("clause", call, turn)
+        self._door.write(answer)
         self._timer = self._loop.call_later(self._pace.token_s, self._next)
 
     def _next(self) -> None:

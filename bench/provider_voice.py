@@ -65,10 +65,10 @@ class Voice:
             context.clauses += 1
             speech = self._speech(context, name, transcript)
             context.groups.extend((context.clauses, group) for group in speech)
-        if context.timer is None:
-            self._next(name, context)
         if who is not None:
             self._note("audio", int(who[1]), int(who[2]))
+        if context.timer is None:
+            self._next(name, context)
 
     def _cancel(self, name: str) -> None:
         context = self._contexts.get(name)

@@ -34,9 +34,10 @@ KEY = "zero-delay-key"
 class Moment(NamedTuple):
     """``what`` happened in a call's turn at ``at`` seconds.
 
-    ``sound``, ``words`` and ``final`` were sent by the ears; ``asked`` came to the mind and its
-    first ``clause`` was sent; ``text`` came to the voice and its first ``audio`` was sent. A speech
-    model has sent the first ``audio`` of its answer, or ``cut`` what was being heard.
+    ``sound``, ``words`` and ``final`` are sent by the ears; ``asked`` came to the mind and its
+    first ``clause`` is sent; ``text`` came to the voice and its first ``audio`` is sent. A speech
+    model sends the first ``audio`` of its answer, or ``cut`` what was being heard. What is sent is
+    noted before it is written: the call may have answered before this process goes on.
     """
 
     what: str
