@@ -59,6 +59,8 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     """Run a gateway, or a ``program`` like it, and callers, until the block ends."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        async with running_gateway(Path(folder), agents, environment, program=program) as gateway:
+        async with running_gateway(
+            Path(folder), agents, environment, program=program, fresh=True
+        ) as gateway:
             with crowd(gateway) as people:
                 yield Scene(gateway, people)

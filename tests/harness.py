@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ import httpx2
 
 from gateway.operator_socket import socket_path
 from phone import Phone, PhoneSettings
+from tests.seed import Sprout, seed
 
 AUTH_TOKEN = "harness-auth-token"
 API_TOKEN = "harness-api-token"
@@ -55,7 +57,7 @@ def free_port() -> int:
 class RunningGateway:
     """One gateway process. ``log_text()`` is what it has written so far."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | Sprout
     url: str
     data_dir: Path
     agents_dir: Path
@@ -107,20 +109,14 @@ class RunningGateway:
 
     async def command(self, *words: str) -> tuple[int, str]:
         """Run a ``callfarm`` command against this gateway: exit code, and all it printed."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway",
-            *words,
-            "--data-dir",
-            str(self.data_dir),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=ROOT,
-        )
-        output, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, output.decode()
+        arguments = (*words, "--data-dir", str(self.data_dir))
+        with tempfile.TemporaryFile() as printed:
+            process = await seed().start(
+                "gateway", arguments, ROOT, os.environ, printed, new_session=False
+            )
+            code = await process.wait()
+            printed.seek(0)
+            return code, printed.read().decode()
 
     def signal(self, number: int) -> None:
         """Send the gateway a signal."""
@@ -155,11 +151,13 @@ async def running_gateway(
     options: tuple[str, ...] = (),
     new_session: bool = True,
     program: str = "gateway",
+    fresh: bool = False,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway in ``folder`` until the block ends; by default its agent is an echo.
 
     ``agents`` maps file names to sources; ``program`` is a module that takes the gateway's
-    commands. What the gateway may leave behind is killed.
+    commands. It is forked from the `seed`, or a ``fresh`` process: where it matters what the kernel
+    tells of it. What the gateway may leave behind is killed.
     """
     agents_dir, data_dir, log_file = folder / "agents", folder / "var", folder / "gateway.log"
     for name, source in (agents or {"echo.py": ECHO, "routes.toml": ROUTES}).items():
@@ -173,28 +171,30 @@ async def running_gateway(
         "PYTHONPATH": str(ROOT),
         **(environment or {}),
     }
+    arguments = (
+        *("serve", "--host", "127.0.0.1", "--port", "0"),
+        *("--agents", str(agents_dir), "--data-dir", str(data_dir)),
+        *options,
+    )
+    process: asyncio.subprocess.Process | Sprout
     with log_file.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            program,
-            "serve",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--agents",
-            str(agents_dir),
-            "--data-dir",
-            str(data_dir),
-            *options,
-            stdout=log,
-            stderr=log,
-            stdin=asyncio.subprocess.DEVNULL,
-            cwd=folder,
-            env=variables,
-            start_new_session=new_session,
-        )
+        if fresh:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                program,
+                *arguments,
+                stdout=log,
+                stderr=log,
+                stdin=asyncio.subprocess.DEVNULL,
+                cwd=folder,
+                env=variables,
+                start_new_session=new_session,
+            )
+        else:
+            process = await seed().start(
+                program, arguments, folder, variables, log, new_session=new_session
+            )
     gateway = RunningGateway(process, "", data_dir, agents_dir, log_file)
     try:
         gateway.url = await _address(gateway)

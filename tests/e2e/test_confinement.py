@@ -140,7 +140,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     (folder / "scratch").mkdir()
     (folder / ".env").write_text(f"SECRET_KEY={ENV_FILE_SECRET}{'0' * 40}\nAGENT_SHOP=Bella\n")
     environment = {"TMPDIR": str(folder / "scratch"), "OPENAI_API_KEY": "for-the-agent"}
-    async with running_gateway(folder, BURGLARS, environment) as running:
+    async with running_gateway(folder, BURGLARS, environment, fresh=True) as running:
         yield running
 
 
@@ -247,7 +247,7 @@ async def test_a_temporary_folder_with_secrets_in_it_is_not_given_away(tmp_path:
     environment = {"TMPDIR": str(tmp_path)}
     source = BURGLAR.replace('"plan.json"', '"../callfarm.db"').replace("json.loads", "str")
     files = {**BURGLARS, "burglar.py": source}
-    async with running_gateway(tmp_path, files, environment) as gateway:
+    async with running_gateway(tmp_path, files, environment, fresh=True) as gateway:
         (gateway.data_dir / "callfarm.db").write_text("calls")
         async with gateway.phone().dial() as call:
             heard = bytearray()

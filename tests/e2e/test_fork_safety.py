@@ -109,7 +109,7 @@ class Witness(Agent):
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
     agents = {"witness.py": WITNESS, "routes.toml": 'default = "witness:Witness"\n'}
-    async with running_gateway(tmp_path_factory.mktemp("forks"), agents) as running:
+    async with running_gateway(tmp_path_factory.mktemp("forks"), agents, fresh=True) as running:
         yield running
 
 

@@ -22,7 +22,7 @@ APOLOGY = "something went wrong"
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
     environment = {"CALL_MEMORY_MB": "64", "HANG_SECONDS": "4", "FALLBACK_NUMBER": FALLBACK}
     folder = tmp_path_factory.mktemp("isolation")
-    async with running_gateway(folder, SABOTEURS, environment) as running:
+    async with running_gateway(folder, SABOTEURS, environment, fresh=True) as running:
         yield running
 
 

@@ -30,7 +30,7 @@ async def test_every_process_says_what_it_is_and_knows_no_secret_of_its_gateway(
 ) -> None:
     secrets = {"SECRET_KEY": "s3cret-of-the-database", "OPENAI_API_KEY": "key-of-a-provider"}
     async with (
-        running_gateway(tmp_path, SABOTEURS, secrets) as gateway,
+        running_gateway(tmp_path, SABOTEURS, secrets, fresh=True) as gateway,
         gateway.phone().dial() as call,
     ):
         await call.connected()
@@ -56,7 +56,7 @@ async def test_no_process_of_the_same_user_can_read_the_gateways(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(_NO_CAPABILITY)
     path = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[2])))
-    async with running_gateway(tmp_path, environment={"PYTHONPATH": path}) as gateway:
+    async with running_gateway(tmp_path, environment={"PYTHONPATH": path}, fresh=True) as gateway:
         assert "CapPrm:\t0000000000000000" in Path(f"/proc/{gateway.pid}/status").read_text()
         other = await _python("print(flush=True); import time; time.sleep(60)", path)
         try:

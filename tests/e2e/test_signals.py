@@ -21,7 +21,7 @@ _EVERYONE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 async def test_calls_finish_before_a_gateway_that_is_told_to_stop(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    async with running_gateway(tmp_path) as gateway:
+    async with running_gateway(tmp_path, fresh=True) as gateway:
         family = processes.descendants(gateway.pid)
         async with bystanders(gateway, 3) as others:
             os.killpg(gateway.pid, number)
@@ -39,7 +39,7 @@ async def test_calls_finish_before_a_gateway_that_is_told_to_stop(
 
 async def test_calls_hear_no_signal_but_their_gateways(tmp_path: Path) -> None:
     """A service manager that signals every process of a unit, not the first alone."""
-    async with running_gateway(tmp_path) as gateway, bystanders(gateway, 3) as others:
+    async with running_gateway(tmp_path, fresh=True) as gateway, bystanders(gateway, 3) as others:
         for pid in processes.descendants(gateway.pid):
             for number in _EVERYONE:
                 os.kill(pid, number)
@@ -50,7 +50,7 @@ async def test_calls_hear_no_signal_but_their_gateways(tmp_path: Path) -> None:
 async def test_a_hangup_of_the_terminal_deploys_and_a_second_interrupt_ends_at_once(
     tmp_path: Path,
 ) -> None:
-    async with running_gateway(tmp_path, SABOTEURS) as gateway:
+    async with running_gateway(tmp_path, SABOTEURS, fresh=True) as gateway:
         phone = gateway.phone()
         async with phone.dial() as looping, phone.dial() as hiring:
             async with bystanders(gateway, 2) as others:
@@ -74,7 +74,7 @@ async def test_a_hangup_of_the_terminal_deploys_and_a_second_interrupt_ends_at_o
 
 async def test_calls_that_outlive_the_drain_are_hung_up(tmp_path: Path) -> None:
     environment = {"DRAIN_SECONDS": "1"}
-    async with running_gateway(tmp_path, SABOTEURS, environment) as gateway:
+    async with running_gateway(tmp_path, SABOTEURS, environment, fresh=True) as gateway:
         phone = gateway.phone()
         async with phone.dial() as talking, phone.dial() as looping:
             for call in (talking, looping):
