@@ -168,6 +168,44 @@ async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPat
     await rest.aclose()
 
 
+@pytest.mark.parametrize("url", ["ftp://host", "host", "http://"])
+async def test_an_address_of_another_kind_is_a_refusal_as_well(url: str) -> None:
+    rest = Rest("acme", KEY, url, {})
+    assert isinstance(await fault_of(rest), ProviderRefusedError)
+
+
+@pytest.mark.parametrize("key", ["sk-\r\nX-Other: 1", "sk-ü"])
+async def test_a_key_that_no_header_can_hold_is_a_refusal(server: Server, key: str) -> None:
+    fault = await fault_of(Rest("acme", KEY, server.url, {"X-Key": key}))
+    assert isinstance(fault, ProviderRefusedError)
+    assert KEY in str(fault)
+    assert key not in str(fault)
+    assert not server.asked
+
+
+async def test_two_requests_at_once_are_two_connections(server: Server, rest: Rest) -> None:
+    server.delay_s = 0.1
+    await asyncio.gather(rest.get("/a"), rest.get("/b"))
+    assert len({it["peer"] for it in server.asked}) == 2
+
+
+async def test_a_proxy_of_the_environment_is_asked(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.text = '{"by": "proxy"}'
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    prepare("http://far.example")
+    rest = Rest("acme", KEY, "http://far.example", {"X-Key": SECRET})
+    assert await rest.get("/v1/calls", {"a": "b"}) == {"by": "proxy"}
+    await rest.aclose()
+
+
+async def test_an_address_with_a_password_gives_it(server: Server) -> None:
+    rest = Rest("acme", KEY, server.url.replace("//", "//me:secret@"), {"X-Key": SECRET})
+    assert await rest.post("/v1/calls", {}) == {}
+    await rest.aclose()
+
+
 async def test_it_can_be_used_again_after_it_was_closed(server: Server, rest: Rest) -> None:
     await rest.get("/a")
     await rest.aclose()
@@ -176,4 +214,4 @@ async def test_it_can_be_used_again_after_it_was_closed(server: Server, rest: Re
 
 
 def test_what_requests_need_is_imported_beforehand() -> None:
-    prepare()
+    prepare("http://127.0.0.1:9")

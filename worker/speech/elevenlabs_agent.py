@@ -88,12 +88,12 @@ class ElevenLabsAgent:
 
     def prepare(self) -> None:
         """Read key and agent, import what a call needs. Raises `ProviderRefusedError`."""
-        self._account()
+        account = self._account()
         self._agent()
         if self.public:
             shared_context()
         else:
-            rest.prepare()
+            rest.prepare(account.base_url)
 
     async def connect(self, opening: Opening, listener: SpeechListener) -> SpeechSession:
         """Begin a conversation. Raises `ProviderError`."""

@@ -4,10 +4,11 @@
 Agents (``asr.user_input_audio_format``, ``tts.agent_output_audio_format``).
 """
 
-from shared.audio import SAMPLE_RATE, Resampler, ulaw_to_pcm16
+from shared.audio import ulaw_to_pcm16
 from worker.errors import ProviderRefusedError
 from worker.speech.elevenlabs_wire import PROVIDER
 from worker.speech.pcm_line import Downlink
+from worker.speech.pcm_rates import Widened
 
 ULAW = "ulaw_8000"
 
@@ -46,8 +47,8 @@ class Up:
 
     def __init__(self, audio_format: str) -> None:
         rate = rate_of(audio_format)
-        self._resampler = None if rate is None else Resampler(SAMPLE_RATE, rate)
+        self._rate = None if rate is None else Widened(rate)
 
     def feed(self, audio: bytes) -> bytes:
         """Take a piece of any size."""
-        return audio if self._resampler is None else self._resampler.feed(ulaw_to_pcm16(audio))
+        return audio if self._rate is None else self._rate.feed(ulaw_to_pcm16(audio))

@@ -166,7 +166,13 @@ class Utterances:
         return self._past[-1].is_cut and self._past[-1].text is None
 
     def interrupted(self, event_id: int | None) -> list[Heard]:
-        """The caller has interrupted. What was being said is done, should the call not cut it."""
+        """The caller has interrupted. What was being said is done, should the call not cut it.
+
+        One that was told before, or came after a later one, is not about what was said since.
+        """
+        before = self._cut_id
+        if event_id is not None and before is not None and event_id <= before < self._last_id:
+            return []
         cut_id = self._last_id if event_id is None else event_id
         self._cut_id = max(cut_id, self._cut_id or 0)
         utterance = self._retire()

@@ -8,17 +8,27 @@ anything to interrupt; how much was really heard, the call says.
 MARGIN_S = 1.0
 """The reckoning may be late by so much: the call plays with pauses, the network takes its time."""
 
+AWAY_S = 1.0
+"""A line that brings nothing for so long is away; what is to be heard waits with it."""
+
 
 class Playing:
-    """What was made, on the call's clock (s). Before there is a line, its time stands still."""
+    """What was made, on the call's clock (s). While there is no line, its time stands still."""
 
     def __init__(self) -> None:
         self._has_line = False
+        self._seen_at = 0.0
         self._until = self._protected = 0.0
 
     def line_is_open(self, now: float) -> None:
-        """There is somebody to hear it."""
-        if not self._has_line:
+        """There is somebody to hear it: said again and again, as long as there is."""
+        seen_at, self._seen_at = self._seen_at, now
+        if self._has_line:
+            away = now - seen_at
+            if away > AWAY_S:
+                self._until += away if self._until > seen_at else 0.0
+                self._protected += away if self._protected > seen_at else 0.0
+        else:
             self._has_line = True
             self._until += now if self._until else 0.0
             self._protected += now if self._protected else 0.0

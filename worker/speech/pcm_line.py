@@ -13,11 +13,10 @@ from shared.audio import (
     FRAME_BYTES,
     SAMPLE_RATE,
     SILENCE,
-    Resampler,
     level_dbfs,
-    pcm16_to_ulaw,
     ulaw_to_pcm16,
 )
+from worker.speech.pcm_rates import Narrowed, Widened
 
 GAP_BYTES = SAMPLE_RATE * 240 // 1000
 """What may be missing before silence is sent in its place: 240 ms. Sooner, it would cut words in
@@ -42,7 +41,7 @@ class Uplink:
     """The caller's audio; ``begin`` first."""
 
     def __init__(self) -> None:
-        self._resampler = Resampler(SAMPLE_RATE)
+        self._rate = Widened(SAMPLE_RATE)
         self._waiting = bytearray()
         self._begun_at = 0.0
         self._sent = 0
@@ -56,7 +55,7 @@ class Uplink:
 
         What the caller was saying on the socket before, and was not yet heard out, goes before it.
         """
-        self._resampler = Resampler(SAMPLE_RATE, sample_rate)
+        self._rate = Widened(sample_rate)
         self._begun_at, self._sent = now, 0
         if self._is_saying:
             self._waiting[:0] = self._said
@@ -94,7 +93,7 @@ class Uplink:
         excess = len(self._said) - (SAID_BYTES if self._is_saying else _LEAD_BYTES)
         if excess > 0:
             del self._said[:excess]
-        return self._resampler.feed(ulaw_to_pcm16(audio))
+        return self._rate.feed(ulaw_to_pcm16(audio))
 
     def _shorter(self, audio: bytes, due: int) -> bytes:
         """Leave out quiet frames, no more than is too much."""
@@ -118,7 +117,7 @@ class Downlink:
     """The service's audio, PCM16 at ``sample_rate``; a sample may be split between messages."""
 
     def __init__(self, sample_rate: int) -> None:
-        self._resampler = Resampler(sample_rate)
+        self._rate = Narrowed(sample_rate)
         self._rest = b""
 
     def feed(self, pcm: bytes) -> bytes:
@@ -126,4 +125,4 @@ class Downlink:
         pcm = self._rest + pcm if self._rest else pcm
         whole = len(pcm) & ~1
         self._rest = pcm[whole:]
-        return pcm16_to_ulaw(self._resampler.feed(pcm[:whole])) if whole else b""
+        return self._rate.feed(pcm[:whole]) if whole else b""

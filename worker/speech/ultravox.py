@@ -155,8 +155,7 @@ class Ultravox:
 
     def prepare(self) -> None:
         """Read the key, and import what calls need. Raises `ProviderRefusedError` without a key."""
-        credentials(PROVIDER, URL)
-        rest.prepare()
+        rest.prepare(credentials(PROVIDER, URL).base_url)
         import worker.speech.ultravox_session as session  # here, not in a fork
 
         del session

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from shared.log import get_logger
 from worker.errors import ProviderError, ProviderLostError, ProviderRefusedError
 from worker.rest import Rest
 from worker.speech import Brief, Opening
@@ -24,8 +25,13 @@ from worker.speech.ultravox_wire import PROVIDER
 if TYPE_CHECKING:
     from worker.speech.ultravox import Ultravox
 
+REASON_SECONDS = 3.0
+"""How long it is asked why a call has ended, all tries together: a caller hears nothing."""
+
 _REASON_TRIES = 3
-_REASON_SECONDS = 0.2
+_PAUSE_SECONDS = 0.2
+
+_log = get_logger(__name__)
 
 
 class Rates:
@@ -42,8 +48,10 @@ class Rates:
     async def first(self, ask: Callable[[int], Awaitable[Any]]) -> Any:
         """Return what ``ask`` returns for the first rate that is taken; keep to it from then on.
 
-        A rate that is not taken is a wrong parameter, 400. Raises what ``ask`` raises.
+        A rate that is not taken is a wrong parameter, 400; each call's process finds that out by
+        itself, so it is told. Raises what ``ask`` raises.
         """
+        best = self.rate
         while True:
             try:
                 found = await ask(self.rate)
@@ -53,6 +61,9 @@ class Rates:
                 self._rates = self._rates[1:]
             else:
                 self._rates = self._rates[:1]
+                if self.rate != best:
+                    fix = f"set sample_rate={self.rate}, which saves each call a request"
+                    _log.warning("rate_refused", provider=PROVIDER, rate=best, fix=fix)
                 return found
 
 
@@ -104,9 +115,16 @@ class Calls:
 
     async def end_reason(self) -> str:
         """Return why the last call has ended, empty if the service does not say."""
+        try:
+            async with asyncio.timeout(REASON_SECONDS):
+                return await self._reason()
+        except TimeoutError:
+            return ""
+
+    async def _reason(self) -> str:
         for trial in range(_REASON_TRIES):
             if trial:
-                await asyncio.sleep(_REASON_SECONDS)
+                await asyncio.sleep(_PAUSE_SECONDS)
             try:
                 call = await self._rest.get(f"/api/calls/{quote(self.id, safe='')}")
             except ProviderError:

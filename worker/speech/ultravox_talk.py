@@ -71,6 +71,7 @@ class Talk:
         self._is_prompted = False
         """What the agent thinks about next is nothing that the caller said."""
         self._sounds = False
+        self._is_sounding = False
         self._tells_sounds = False
         """The service says when the caller makes a sound."""
         self.has_begun = False
@@ -122,10 +123,10 @@ class Talk:
                 self._events.append(speech.ToolsWanted((message.call,)))
                 self._is_prompted = True
             case wire.STARTED_SPEAKING:
-                self._tells_sounds = self._sounds = self.has_begun = True
+                self._tells_sounds = self._sounds = self._is_sounding = self.has_begun = True
                 self._events.append(speech.CallerStarted())
             case wire.STOPPED_SPEAKING:
-                self._tells_sounds = True
+                self._tells_sounds, self._is_sounding = True, False
                 self._events.append(speech.CallerStopped())
 
     def tick(self, now: float) -> None:
@@ -139,13 +140,15 @@ class Talk:
         for it in (self._ending, self._current):
             if it is not None:
                 self._end(it)
+        if self._is_sounding:
+            self._events.append(speech.CallerStopped())
         self._current = self._last = self._ending = None
         self._spoken.clear()
         self._newest = -1
         self._turns.clear()
         self._words.clear()
         self._state, self._is_deaf, self._turn = "", False, None
-        self._is_turn_told = self._is_prompted = self._sounds = False
+        self._is_turn_told = self._is_prompted = self._sounds = self._is_sounding = False
 
     # What the call does ------------------------------------------------------------------------
 
@@ -232,6 +235,7 @@ class Talk:
         else:
             self._finish(now)
             it = self._begin()
+            self._is_deaf = False
         it.ordinal = self._newest = ordinal
         self._spoken[ordinal] = it
         if len(self._spoken) > _MOST_TURNS:
@@ -264,7 +268,8 @@ class Talk:
 
     def _cut(self) -> None:
         self._is_deaf = self._state != "thinking"
-        was_hushed = self._current is not None and self._current.hushed
+        cut = self._current or self._last
+        was_hushed = cut is not None and cut.hushed and not cut.cut
         for it in (self._ending, self._current, self._last):
             if it is not None:
                 it.cut = True

@@ -18,7 +18,7 @@ from worker.speech import (
     ToolsWanted,
 )
 
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 class Listener:

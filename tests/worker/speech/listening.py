@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from shared.audio import SILENCE
+from shared.audio import SILENCE, ms_of_bytes
 from tests.fakes.speech import speech, words_in
 from worker.speech import AgentDone, AgentWords, Call, Event, SpeechSession, ToolsWanted
 
@@ -49,7 +49,7 @@ class Ear:
         self.errors.append(error)
         self._changed.set()
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         """Wait until a condition is true; ``TimeoutError`` if it never is."""
         async with asyncio.timeout(seconds):
             while not condition():
@@ -96,9 +96,13 @@ class Ear:
 
 
 async def say(session: SpeechSession, text: str, letter_ms: float = 20.0, ms: float = 300) -> None:
-    """Say something in real time, and ``ms`` of quiet."""
-    audio = speech(text, letter_ms) + SILENCE * int(8 * ms)
-    size = 8 * session.batch_ms
-    for at in range(0, len(audio), size):
-        session.post(audio[at : at + size])
+    """Say something, and ``ms`` of quiet in real time.
+
+    What is said goes at once: on a busy machine its pieces would come so late that it were cut.
+    """
+    audio, size = speech(text, letter_ms), 8 * session.batch_ms
+    session.post(audio)
+    await asyncio.sleep(ms_of_bytes(len(audio)) / 1000)
+    for _ in range(0, int(8 * ms), size):
+        session.post(SILENCE * size)
         await asyncio.sleep(session.batch_ms / 1000)

@@ -99,7 +99,7 @@ class Listener:
         """Return the first word of the last utterance, whole or not."""
         return heard_in(bytes(list(self.heard.values())[-1]))[0].text
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         """Return when it is true; fail if the session does."""
         async with asyncio.timeout(seconds):
             while not condition() and not self.failures:
@@ -125,7 +125,7 @@ class Listener:
             raise AssertionError(f"not heard: {wanted}, but {self.said}; {self.log}") from None
 
     async def failure(self) -> Exception:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.failures:
                 self._changed.clear()
                 await self._changed.wait()

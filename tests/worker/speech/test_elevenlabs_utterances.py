@@ -120,6 +120,21 @@ def test_an_interruption_of_lower_number_takes_nothing_back() -> None:
     assert it.audio(9, MS_100, [], 0.0) == []
 
 
+def test_an_interruption_that_is_told_again_cuts_nothing_that_came_after_it() -> None:
+    it = Utterances()
+    it.audio(1, MS_100, [], 0.0)
+    assert it.interrupted(0) == [AgentCut(), AgentDone("agent-1")]
+    it.interrupted(4)
+    assert it.interrupted(4) == [AgentCut()], "there is nothing that it could cut wrongly"
+    it.audio(6, MS_100, [], 0.2)
+    assert it.interrupted(4) == []
+    assert it.interrupted(3) == []
+    assert it.audio(7, MS_100, [], 0.2) == [Audio("agent-2", MS_100)]
+    assert it.interrupted(None) == [AgentCut(), AgentDone("agent-2")]
+    it.audio(None, MS_100, [], 0.4)
+    assert it.interrupted(8) == [AgentCut(), AgentDone("agent-3")]
+
+
 def test_the_text_of_what_was_interrupted_may_come_late() -> None:
     it = Utterances()
     it.audio(1, MS_100, [], 0.0)

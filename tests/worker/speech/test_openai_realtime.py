@@ -564,7 +564,7 @@ async def test_a_model_that_answers_nothing_any_more_is_given_up(
 async def test_closing_is_quick_and_may_be_done_twice(fake: OpenAIFake) -> None:
     async with call(opening("Hi.")) as (session, _):
         there = await session_of(fake)
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(8):
             await session.aclose()
             await session.aclose()
         session.post(silence(100))

@@ -204,8 +204,8 @@ async def test_a_response_of_which_nothing_comes_is_asked_for_on_a_new_connectio
     fake: OpenAIFake,
 ) -> None:
     fake.voice.mute = 1
-    async with call(opening("Good evening."), replace(MODEL, answer_s=0.1)) as (session, listener):
-        async with asyncio.timeout(5):
+    async with call(opening("Good evening."), replace(MODEL, answer_s=1.0)) as (session, listener):
+        async with asyncio.timeout(30):
             while listener.said != ["Good evening."]:
                 session.post(silence(40))
                 await asyncio.sleep(0.02)

@@ -474,3 +474,21 @@ def test_what_was_made_before_there_is_a_line_is_heard_from_then_on() -> None:
     playing.add(70, 1000)
     playing.cut(70.1)
     assert playing.is_over(70.1 + MARGIN_S)
+
+
+def test_what_stood_still_with_the_line_is_heard_after_it() -> None:
+    it = Playing()
+    it.line_is_open(100.0)
+    it.add(100.0, 3000)
+    it.protect()
+    for at in range(50):
+        it.line_is_open(100.0 + at / 50)
+    it.line_is_open(105.0)  # it was away for 4 s
+    assert not it.is_over(107.5)
+    assert it.is_protected(106.5)
+    assert not it.is_protected(107.5)
+    assert it.is_over(107.1 + MARGIN_S)
+    for at in range(150):
+        it.line_is_open(105.0 + at / 50)
+    it.line_is_open(120.0)
+    assert it.is_over(120.0), "all was heard before the line went away"

@@ -39,7 +39,7 @@ MODEL = Ultravox(retry=Retry(tries=3, first_delay_s=0.01, open_s=3, start_s=4, m
 
 @pytest.fixture
 async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[UltravoxFake]:
-    async with UltravoxFake(tolerance_s=0.5) as server:
+    async with UltravoxFake(tolerance_s=1.0) as server:
         monkeypatch.setenv("ULTRAVOX_API_KEY", KEY)
         monkeypatch.setenv("ULTRAVOX_BASE_URL", server.url)
         yield server
@@ -101,7 +101,7 @@ async def test_words_come_while_they_are_spoken(fake: UltravoxFake, transcripts:
 
 
 async def test_words_of_the_caller_may_come_after_the_answer(fake: UltravoxFake) -> None:
-    fake.manners.transcript_delay_s = 0.5
+    fake.manners.transcript_delay_s = 2.0
     fake.script.replies = {"hello": "Yes?"}
     async with talking() as (session, ear):
         await say(session, "hello")

@@ -197,6 +197,30 @@ def test_what_the_call_cuts_is_heard_no_more_and_the_service_told_once(it: Scrip
     assert it.audio() not in (None, key)
 
 
+def test_the_answer_to_what_the_call_cuts_is_no_news_after_the_state_either(it: Script) -> None:
+    it.to("thinking", "speaking")
+    key = it.audio()
+    assert key is not None
+    assert it.talk.cut(key)
+    assert it.to("listening") == []
+    assert it.hears("playback_clear_buffer") == [], "the call is saying something else by now"
+    assert it.agent(0, "One", final=True) == [AgentCorrected(key, "One")]
+    it.to("thinking", "speaking")
+    assert it.audio() not in (None, key)
+    assert it.hears("playback_clear_buffer") == [AgentCut()], "of what came after it"
+
+
+def test_words_of_another_line_end_an_interruption_that_no_state_has_ended(it: Script) -> None:
+    it.to("thinking", "speaking")
+    it.audio()
+    it.agent(1, "One two")
+    it.hears("playback_clear_buffer")
+    assert it.audio() is None
+    (words,) = it.agent(2, "Yes")
+    assert isinstance(words, AgentWords)
+    assert it.audio() == words.utterance
+
+
 def test_what_the_service_has_cut_it_is_not_told_of(it: Script) -> None:
     it.to("speaking")
     key = it.audio()
@@ -283,6 +307,16 @@ def test_what_a_lost_connection_was_saying_is_over(it: Script) -> None:
     (words,) = it.agent(0, "Again")
     assert isinstance(words, AgentWords)
     assert words.utterance != key
+
+
+def test_a_caller_who_was_speaking_is_not_heard_on_a_lost_connection(it: Script) -> None:
+    it.hears("user_started_speaking")
+    it.talk.lost()
+    assert it.talk.take() == [CallerStopped()], "or the silence would never be minded again"
+    it.hears("user_started_speaking")
+    it.hears("user_stopped_speaking")
+    it.talk.lost()
+    assert it.talk.take() == []
 
 
 def test_what_the_caller_waits_for_is_known(it: Script) -> None:
