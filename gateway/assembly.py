@@ -15,8 +15,8 @@ from gateway.api import Api, Parts
 from gateway.api.records import RecordsSection
 from gateway.app import application
 from gateway.archive import Archive
-from gateway.calls.call import CallRules
 from gateway.calls.registry import Calls
+from gateway.calls.rules import CallRules
 from gateway.campaigns.figures import CampaignFigures
 from gateway.campaigns.made import make_campaigns, places
 from gateway.carriers.recordings import CarrierArchive

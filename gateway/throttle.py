@@ -1,13 +1,18 @@
 """Who keeps failing the signature waits longer for each refusal.
 
-It gives delays and keeps no one waiting itself. An address that passes is forgotten at once:
-behind a proxy all callers share one, and Twilio must never be slowed by somebody else's guesses.
+A bounded number waits at a time; the others are refused at once. An address that passes is
+forgotten: behind a proxy all callers share one, and Twilio must never be slowed by somebody else's
+guesses.
 """
 
+import asyncio
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+MOST_WAITING = 100
+"""Refusals that are withheld at a time, for each throttle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Throttle:
         self._first_delay_s, self._longest_delay_s = first_delay_s, longest_delay_s
         self._memory_s = memory_s
         self._failures: OrderedDict[str, _Failures] = OrderedDict()  # longest quiet first
+        self._waiting = 0
 
     def __len__(self) -> int:
         return len(self._failures)
@@ -53,6 +59,16 @@ class Throttle:
         if len(self._failures) > self._limit:
             self._failures.popitem(last=False)
         return self._delay(count)
+
+    async def withhold(self, address: str) -> None:
+        """Note a failed signature; return when its refusal may be told."""
+        seconds = self.failed(address)
+        if seconds and self._waiting < MOST_WAITING:
+            self._waiting += 1
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._waiting -= 1
 
     def passed(self, address: str) -> None:
         """Note a good signature: the address starts afresh."""

@@ -6,12 +6,11 @@ checked where the tool runs. Headers of the answer: Ultravox, "HTTP vs. client t
 stages".
 """
 
-import asyncio
-
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.body import BodyError, whole_body
 from gateway.calls.registry import TOOLS_PATH
 from gateway.calls.tool_calls import Fault, ToolTokens
 from shared.messages import ToolReturned
@@ -45,27 +44,15 @@ class ToolDoor:
         if call is None or call.elsewhere is None or len(name) > MOST_NAME:
             return PlainTextResponse("There is no such call, or it is over.", 404)
         try:
-            arguments = await _body(request)
-        except (ClientDisconnect, UnicodeDecodeError):
-            return PlainTextResponse("The body is incomplete, or no UTF-8.", 400)
-        except ValueError as error:
-            return PlainTextResponse(str(error), 413)
-        except TimeoutError:
-            return PlainTextResponse("The body took too long.", 408)
+            arguments = (await whole_body(request, MOST_BODY, BODY_SECONDS)).decode()
+        except BodyError as error:
+            return PlainTextResponse(error.sentence, error.status)
+        except UnicodeDecodeError:
+            return PlainTextResponse("The body is no UTF-8.", 400)
         if call.process is None:
             return _fault(Fault.GONE)
         returned = await call.elsewhere.tools.call(name, arguments or "{}")
         return _fault(returned) if isinstance(returned, Fault) else _answer(returned)
-
-
-async def _body(request: Request) -> str:
-    body = bytearray()
-    async with asyncio.timeout(BODY_SECONDS):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BODY:
-                raise ValueError(f"The arguments are over {MOST_BODY} bytes.")
-    return body.decode()
 
 
 def _answer(returned: ToolReturned) -> Response:

@@ -62,6 +62,23 @@ def level_dbfs(audio: bytes) -> float:
     return 20 * math.log10(rms / _FULL_SCALE) if rms else _FLOOR_DBFS
 
 
+class Framer:
+    """Cuts μ-law of any size into frames of 20 ms; what is no whole one waits for the next."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def frames(self, audio: bytes) -> list[bytes]:
+        """Return the frames that ``audio`` makes whole, in order."""
+        if self._rest:
+            audio = self._rest + audio
+        whole = len(audio) - len(audio) % FRAME_BYTES
+        self._rest = audio[whole:]
+        return [audio[start : start + FRAME_BYTES] for start in range(0, whole, FRAME_BYTES)]
+
+
 class Resampler:
     """Linear resampling of PCM16 mono that keeps its state, so chunk borders do not click."""
 

@@ -13,7 +13,6 @@ PACKAGES = ("shared", "gateway", "worker", "phone")
 OURS = {*PACKAGES, "agents", "tests", "bench"}
 
 LONG_MODULES = {
-    "gateway/calls/call.py": "every way in which socket, process and carrier of one call meet",
     "gateway/farm/farm.py": "the one owner of releases: deploying, rolling back, restoring",
     "gateway/farm/template.py": "the gateway's end of a template, from its start to its death",
     "gateway/server.py": "the gateway's life from start to exit, in the order in which it happens",

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.audio import FRAME_BYTES, FRAME_MS, level_dbfs
+from shared.audio import FRAME_MS, Framer, level_dbfs
 from shared.speech.endpointing import Endpointing, SpeechEnded, SpeechStarted
 from worker import speech, stt
 from worker.llm import Answer, Prompt, Text, Usage
@@ -46,15 +46,12 @@ class _Hearing:
     def __init__(self, text: str, listener: stt.STTListener) -> None:
         self._text, self._listener = text, listener
         self._endpointing = Endpointing()
-        self._rest = b""
+        self._framer = Framer()
 
     def post(self, audio: bytes) -> None:
         """Take audio of any size."""
-        audio = self._rest + audio
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        self._rest = audio[whole:]
-        for start in range(0, whole, FRAME_BYTES):
-            match self._endpointing.frame(level_dbfs(audio[start : start + FRAME_BYTES])):
+        for frame in self._framer.frames(audio):
+            match self._endpointing.frame(level_dbfs(frame)):
                 case SpeechStarted():
                     self._listener.heard(stt.SpeechStarted())
                     self._listener.heard(stt.Partial(self._text))
@@ -182,16 +179,13 @@ class _Talking:
     def __init__(self, text: str, listener: SpeechListener) -> None:
         self._text, self._listener = text, listener
         self._endpointing = Endpointing()
-        self._rest = b""
+        self._framer = Framer()
         self._number = 0
 
     def post(self, audio: bytes) -> None:
         """Take audio of any size."""
-        audio = self._rest + audio
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        self._rest = audio[whole:]
-        for start in range(0, whole, FRAME_BYTES):
-            match self._endpointing.frame(level_dbfs(audio[start : start + FRAME_BYTES])):
+        for frame in self._framer.frames(audio):
+            match self._endpointing.frame(level_dbfs(frame)):
                 case SpeechStarted():
                     self._listener.happened(speech.CallerStarted())
                 case SpeechEnded():

@@ -7,7 +7,6 @@
 Whoever guesses waits longer for each answer; an address that shows a good token never does.
 """
 
-import asyncio
 import hmac
 import time
 from collections import OrderedDict
@@ -28,9 +27,6 @@ log = structlog.get_logger(__name__)
 REQUESTS_A_SECOND = 50.0
 BURST = 500
 """Requests that one token may send at once, and then so many a second."""
-
-MOST_SLOWED = 100
-"""Refusals that are withheld at a time; the others are given at once."""
 
 _MOST_RATES = 10_000
 
@@ -68,7 +64,6 @@ class Door:
         self._tokens = tokens
         self._throttle = throttle or Throttle(clock)
         self._rates = Rates(clock)
-        self._slowed = 0
 
     async def caller(self, request: Request, endpoint: Endpoint) -> Caller:
         """Return who asks. Raises `ProblemError` for who may not."""
@@ -79,7 +74,8 @@ class Door:
         address = request.client.host if request.client else ""
         caller = await self.known(_presented(request))
         if caller is None:
-            await self._withhold(address)
+            log.warning("API: no valid token", client=address)
+            await self._throttle.withhold(address)
             if self._tokens is not None and self._tokens.is_blind and _presented(request):
                 raise ProblemError(503, "The database with the tokens is away: ask again later.")
             raise ProblemError(401, "Send Authorization: Bearer API_TOKEN.")
@@ -101,16 +97,6 @@ class Door:
         if hmac.compare_digest(digest(token), self._digest):
             return Caller("API_TOKEN", EVERYTHING)
         return await self._tokens.find(token) if self._tokens is not None else None
-
-    async def _withhold(self, address: str) -> None:
-        seconds = self._throttle.failed(address)
-        log.warning("API: no valid token", client=address)
-        if seconds and self._slowed < MOST_SLOWED:
-            self._slowed += 1
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self._slowed -= 1
 
 
 def _presented(request: Request) -> str:

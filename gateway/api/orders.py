@@ -131,7 +131,7 @@ class OrdersSection:
     async def _transfer(self, asked: Asked[NoQuery, TransferOrder]) -> CallMoved:
         call = await self._finder.live(asked.path["sid"], asked.who)
         try:
-            number = destination(asked.body.to, self._destinations, call.numbers)
+            number = destination(asked.body.to, self._destinations, call.rules.numbers)
         except (NumberError, NumberRefusedError) as error:
             sentence = unknown_destination(error, self._destinations)
             raise ProblemError(422, f"{sentence}.") from error
@@ -162,7 +162,7 @@ async def _warm(call: Call, order: TransferOrder, number: str) -> CallMoved:
         to=order.to,
         number=number,
         summary=order.summary,
-        ring_seconds=order.ring_seconds or call.ring_seconds,
+        ring_seconds=order.ring_seconds or call.rules.ring_seconds,
         language=order.language,
     )
     try:

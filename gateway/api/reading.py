@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from gateway.api.endpoint import Endpoint
 from gateway.api.problems import ProblemError
+from gateway.body import BodyError, whole_body
 
 BODY_SECONDS = 15.0
 """What a body may take to arrive."""
@@ -48,7 +49,10 @@ async def read_body(request: Request, endpoint: Endpoint) -> Any:
     """Return the body, ``None`` where none is read."""
     if endpoint.body is None:
         return None
-    data = await _received(request, endpoint.most_body)
+    try:
+        data = await whole_body(request, endpoint.most_body, BODY_SECONDS)
+    except BodyError as error:
+        raise ProblemError(error.status, error.sentence) from None
     if not data and not endpoint.body_optional:
         raise ProblemError(400, "A body is missing: send JSON.")
     kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
@@ -67,19 +71,6 @@ async def read_body(request: Request, endpoint: Endpoint) -> Any:
         raise ProblemError(400, "The body is wrong: it is not UTF-8.") from error
     except RecursionError as error:
         raise ProblemError(400, "The body is wrong: it is nested too deeply.") from error
-
-
-async def _received(request: Request, most: int) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    raise ProblemError(413, f"The body is over {most} bytes.")
-    except TimeoutError:
-        raise ProblemError(408, "The body took too long.") from None
-    return bytes(body)
 
 
 def _decoded(data: bytes, kind: Any) -> Any:

@@ -254,7 +254,7 @@ class ReplacedSection:
             )
         call = await self._cookbook_call(it.ultravox_call_id, asked.who)
         try:
-            destination(it.destination_number, {}, call.numbers)
+            destination(it.destination_number, {}, call.rules.numbers)
         except (NumberError, NumberRefusedError) as error:
             raise ProblemError(400, sentence(error)) from error
         _dial(call, it.destination_number)

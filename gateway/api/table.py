@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -62,8 +62,6 @@ class PathApp:
         except StoreError as error:
             status = 503 if error.away else 409 if error.taken else 400
             refusal = ProblemError(status, sentence(error.sentence))
-        except ClientDisconnect:
-            refusal = ProblemError(400, "The body is incomplete.")
         except Exception:
             log.exception("API request failed", path=request.scope["path"])
             refusal = ProblemError(500, "This failed here; the log says how.")

@@ -11,11 +11,13 @@ The caller's half of a warm transfer; it refuses to know the human's. What count
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
 from gateway.calls.answers import Answer, CallLeg, Connect, Hold, IncomingCall
+from gateway.calls.deadlines import Deadlines, Due
+from gateway.calls.elsewhere import Elsewhere
 from gateway.calls.state import CallState, Flow, Plan
 from gateway.calls.warm_order import TransferRefusedError, WarmOrder
 from gateway.calls.warm_transfer import Event
@@ -23,6 +25,9 @@ from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.carriers.tokens import TokenBookFullError
 from gateway.farm.process import CallProcess
 from shared import messages
+
+if TYPE_CHECKING:
+    from gateway.calls.answering import Answering
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts to bring a caller back; after the last one the call is given up."""
@@ -66,16 +71,13 @@ class HeldCall(Protocol):
     log: structlog.stdlib.BoundLogger
     incoming: IncomingCall
     process: CallProcess | None
-    final: Answer
-    """What the carrier is told that asks about a call which is over."""
+    deadlines: Deadlines
+    elsewhere: Elsewhere | None
+    answering: "Answering"
 
     @property
     def leg(self) -> CallLeg:
         """The call at its carrier."""
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether its media goes past the gateway, or is going to."""
 
     def token(self) -> str:
         """Return a token for a new stream. Raises `TokenBookFullError`."""
@@ -83,26 +85,14 @@ class HeldCall(Protocol):
     def leave(self, plan: Plan, reason: str, target: str = "") -> bool:
         """Close the stream and go on by ``plan``; false when it is too late for that."""
 
-    def next_answer(self) -> Answer:
-        """Take the next step."""
-
-    def apology(self) -> Answer:
-        """Return what a caller is told to whom something has gone wrong."""
-
     def dialled(self, answer: Answer, target: str, reason: str) -> bool:
         """The call is somebody else's from here on; false when it is too late for that."""
-
-    def dial_ended(self, answered: bool) -> Answer:
-        """The human's leg is over."""
 
     def end(self, reason: str) -> None:
         """The call is over."""
 
     def await_stream(self) -> None:
         """A stream is to come within its time."""
-
-    def left_room(self, seconds: float) -> None:
-        """Unless the carrier asks what is next within ``seconds``, the caller has hung up."""
 
     def tell(self, event: messages.Event) -> None:
         """Send an event to the process."""
@@ -163,7 +153,7 @@ class Holding:
     def _check(self, order: WarmOrder) -> None:
         call = self._call
         order.check()
-        if call.is_direct:
+        if call.elsewhere is not None:
             sentence = "the caller is joined straight to the service: transfer cold instead"
             raise TransferRefusedError("elsewhere", sentence)
         if self._order is not None:
@@ -199,13 +189,14 @@ class Holding:
         finally:
             self._is_asked = False
         if self._call.flow.state is CallState.DIALLED:
-            return self._call.dial_ended(True)
-        return self._call.next_answer()
+            return self._call.answering.dial_ended(True)
+        return self._call.answering.next()
 
     def left_room(self) -> None:
         """The carrier says that the caller is not in the room any more."""
-        if self._call.flow.state is CallState.HELD and self._call.flow.plan is Plan.HOLD:
-            self._call.left_room(LEFT_SECONDS)
+        call = self._call
+        if call.flow.state is CallState.HELD and call.flow.plan is Plan.HOLD:
+            call.deadlines.set(Due.NEXT, LEFT_SECONDS, call.end, "the caller hung up")
 
     def back(self) -> None:
         """The caller has a stream again."""
@@ -267,7 +258,7 @@ class Holding:
                     call.await_stream()
                 return
         # They hear music until the carrier can be told again, and then this.
-        call.final = call.apology()
+        call.answering.final = call.answering.apology()
         call.end("the carrier could not be told")
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:

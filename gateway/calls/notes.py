@@ -16,6 +16,7 @@ from gateway.calls.measurements import Measurements
 from gateway.calls.record import Record
 from gateway.calls.transcript import MOST_LETTERS, MOST_LINES, Line
 from gateway.calls.turns import TurnLog
+from gateway.farm.process import ExitReport
 from shared import messages
 
 MOST_ID = 200
@@ -82,6 +83,17 @@ class Notes:
                 self.is_explained = bool(self._given_up) and self._given_up in problem
                 emit = self._emit.debug if self.is_explained else self._emit.warning
                 emit("the agent failed", problem=problem)
+
+    def gone(self, report: ExitReport) -> None:
+        """The process has gone before its call: say so, unless that is explained."""
+        is_known = self.is_explained and report.signal is None
+        (self._emit.debug if is_known else self._emit.error)(
+            "call process gone before its call",
+            how=str(report),
+            cpu_seconds=round(report.cpu_seconds, 2),
+            peak_mb=report.peak_bytes >> 20,
+            last_words=report.last_words[-2000:],
+        )
 
     def _keep(self, command: messages.Said | messages.ToolRan) -> None:
         if isinstance(command, messages.ToolRan):

@@ -22,11 +22,12 @@ from gateway.calls.answers import (
     IncomingCall,
     Unanswered,
 )
-from gateway.calls.call import Call, CallRules
+from gateway.calls.call import Call
 from gateway.calls.first_message import FirstMessages
 from gateway.calls.holding import NoTransfers, Transfers
 from gateway.calls.measurements import Measurements
 from gateway.calls.record import CarrierLine, Record, Records
+from gateway.calls.rules import CallRules
 from gateway.calls.state import CallState, Plan
 from gateway.calls.tool_calls import ToolTokens
 from gateway.calls.view import CallView, view, weight_of
@@ -97,7 +98,7 @@ class Calls:
         """
         known = self._live.get(incoming.sid)
         if known is not None:
-            return known.first_answer()
+            return known.answering.first()
         past = self._past.get(incoming.sid)
         if past is not None:
             return past[1]
@@ -110,7 +111,7 @@ class Calls:
         record = self._records.of(incoming, known_elsewhere)
         call = self._new(incoming, record)
         try:
-            answer = call.first_answer()
+            answer = call.answering.first()
             process, release = self._farm.start_process(
                 incoming.sid, call.frame, call.process_exited
             )
@@ -125,7 +126,7 @@ class Calls:
         self._empty.clear()
         self.accepted += 1
         call.begin(process, release, self._first_messages.ask(incoming))
-        return answer if call.process is not None else call.next_answer()
+        return answer if call.process is not None else call.answering.next()
 
     def _new(self, incoming: IncomingCall, record: Record) -> Call:
         rules, over, measurements = self.rules_of(incoming), self._over, self.measurements
@@ -160,13 +161,15 @@ class Calls:
                 return past[1]
             log.warning("a call of another life is taken up", call_sid=incoming.sid)
             return self.incoming(incoming, known_elsewhere=True)
-        return call.asked_next() if dial_answered is None else call.dial_ended(dial_answered)
+        if dial_answered is None:
+            return call.answering.asked()
+        return call.answering.dial_ended(dial_answered)
 
     def is_handed_over(self, sid: str) -> bool:
         """Whether a caller waits, or talks, in a room with a human who has taken the call."""
         call = self._live.get(sid)
         if call is not None:
-            return call.flow.state is CallState.DIALLED and isinstance(call.final, Hold)
+            return call.flow.state is CallState.DIALLED and isinstance(call.answering.final, Hold)
         return sid in self._past and isinstance(self._past[sid][1], Hold)
 
     def _issue(self, incoming: IncomingCall) -> str:
@@ -178,7 +181,7 @@ class Calls:
         self.tokens.revoke(call.sid)
         self.tool_tokens.revoke(call)
         self.over(call)
-        self._past[call.sid] = view(call), call.final
+        self._past[call.sid] = view(call), call.answering.final
         self._past_bytes += weight_of(self._past[call.sid][0])
         while len(self._past) > MOST_REMEMBERED or self._past_bytes > MOST_REMEMBERED_BYTES:
             _, (oldest, _) = self._past.popitem(last=False)
@@ -251,7 +254,7 @@ class Calls:
                 if paused > MOST_PAUSE_SECONDS:
                     # Stopped, or starved: what the calls said meanwhile is not read yet.
                     call.vigil.heard_at += paused
-                call.watch(loop.time())
+                call.vigil.look(loop.time())
             self._farm.end_strays()
             if self._memory and loop.time() - weighed >= MEMORY_SECONDS:
                 await self._weigh()
@@ -259,22 +262,7 @@ class Calls:
 
     async def _weigh(self) -> None:
         for call in list(self._live.values()):
-            process = call.process
-            if process is None or process.pid is None:
-                continue
-            try:
-                if process.resident_bytes() <= self._memory:
-                    continue  # what is its own is a part of that
-                size = await asyncio.to_thread(process.private_bytes)
-            except OSError:
-                continue
-            if size > self._memory:
-                call.log.error(
-                    "call process killed: over its memory (CALL_MEMORY_MB)",
-                    private_mb=size >> 20,
-                    limit_mb=self._memory >> 20,
-                )
-                process.kill()
+            await call.vigil.weigh(self._memory)
 
     # The end ---------------------------------------------------------------------------------
 

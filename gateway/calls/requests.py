@@ -13,7 +13,8 @@ from gateway.calls.answers import CallLeg
 from gateway.calls.elsewhere import Elsewhere
 from gateway.calls.emitting import Emitter, Emitting
 from gateway.calls.holding import Holding
-from gateway.calls.state import Plan
+from gateway.calls.rules import CallRules
+from gateway.calls.state import Flow, Plan
 from gateway.calls.warm_order import TransferRefusedError, WarmOrder
 from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.dialer.numbers import NumberRefusedError, NumberRules, callable_number
@@ -27,6 +28,9 @@ class Requested(Emitter, Protocol):
 
     holding: Holding
     recorder: Recorder
+    rules: CallRules
+    flow: Flow
+    elsewhere: Elsewhere | None
     log: structlog.stdlib.BoundLogger
 
     @property
@@ -34,26 +38,8 @@ class Requested(Emitter, Protocol):
         """The call at its carrier."""
 
     @property
-    def destinations(self) -> Mapping[str, str]:
-        """Named numbers a caller may be transferred to."""
-
-    @property
-    def numbers(self) -> NumberRules:
-        """Which numbers without a name a caller may be transferred to."""
-
-    @property
-    def ring_seconds(self) -> int:
-        """How long the phone of somebody rings to whom a caller is transferred."""
-
-    elsewhere: Elsewhere | None
-
-    @property
     def is_elsewhere(self) -> bool:
         """Whether the call's media goes past the gateway."""
-
-    @property
-    def plan(self) -> Plan:
-        """What the carrier is told next."""
 
     def leave(self, plan: Plan, reason: str, target: str = "") -> bool:
         """Close the stream and go on by ``plan``; false when it is too late for that."""
@@ -175,10 +161,11 @@ class Requests:
 
     def _destination(self, number: int, to: str) -> str:
         """Return whom ``to`` means; empty, and the process is told, if nobody is meant."""
+        rules = self._call.rules
         try:
-            return destination(to, self._call.destinations, self._call.numbers)
+            return destination(to, rules.destinations, rules.numbers)
         except (NumberError, NumberRefusedError) as error:
-            sentence = unknown_destination(error, self._call.destinations)
+            sentence = unknown_destination(error, rules.destinations)
             self._call.tell(messages.Failure(number, "destination", sentence))
             return ""
 
@@ -187,7 +174,7 @@ class Requests:
             to=asked.to,
             number=target,
             summary=asked.summary,
-            ring_seconds=asked.ring_seconds or self._call.ring_seconds,
+            ring_seconds=asked.ring_seconds or self._call.rules.ring_seconds,
             language=asked.language,
             request=asked.request,
         )
@@ -216,7 +203,7 @@ class Requests:
         if self._call.leave(plan, reason, target):
             self._leaving.append(number)
         else:
-            sentence = f"the call is already going to {self._call.plan.value}"
+            sentence = f"the call is already going to {self._call.flow.plan.value}"
             self._call.tell(messages.Failure(number, "too-late", sentence))
 
     def _ask(self, number: int, work: Awaitable[None]) -> None:

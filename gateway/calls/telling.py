@@ -4,15 +4,18 @@ The carrier is told first, then the call takes the step: nobody hears of what di
 """
 
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from gateway.calls.answers import Answer, Apologise, CallLeg, Connect, Dial, HangUp
+from gateway.calls.answers import Answer, CallLeg, Connect, HangUp
 from gateway.calls.holding import Holding
 from gateway.calls.requests import Requests
 from gateway.calls.state import Flow, Plan
 from gateway.carriers.control import CallGoneError, CarrierError
+
+if TYPE_CHECKING:
+    from gateway.calls.answering import Answering
 
 
 class Told(Protocol):
@@ -22,19 +25,11 @@ class Told(Protocol):
     log: structlog.stdlib.BoundLogger
     requests: Requests
     holding: Holding
+    answering: "Answering"
 
     @property
     def leg(self) -> CallLeg:
         """The call at its carrier."""
-
-    def dial(self) -> Dial:
-        """Return what connects the caller with somebody else."""
-
-    def apology(self) -> Apologise:
-        """Return what a caller is told to whom something has gone wrong."""
-
-    def next_answer(self) -> Answer:
-        """Take the next step."""
 
     def end(self, reason: str) -> None:
         """The call is over."""
@@ -66,17 +61,17 @@ class Telling:
         call = self._call
         foreseen: dict[Plan, Answer] = {
             Plan.HANG_UP: HangUp(),
-            Plan.DIAL: call.dial(),
-            Plan.APOLOGISE: call.apology(),
+            Plan.DIAL: call.answering.dial(),
+            Plan.APOLOGISE: call.answering.apology(),
         }
         plan = call.flow.plan
         if plan is Plan.HOLD:
             foreseen[plan] = call.holding.answer()
-        answer = foreseen.get(plan) or call.next_answer()
+        answer = foreseen.get(plan) or call.answering.next()
         if not await self._told(answer):
             return
         if call.flow.plan is plan:
-            call.next_answer()
+            call.answering.next()
         else:  # something stronger was decided meanwhile
             self.plan()
 

@@ -17,10 +17,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.body import BodyError, whole_body
 from gateway.dialer.call_me_page import HEADERS, page
 from gateway.dialer.dialer import Dialer
 from gateway.dialer.errors import DialError, DialInDoubtError
@@ -41,7 +42,6 @@ MOST_OF_NUMBER = 3
 _MOST_KNOWN = 10_000
 _MOST_BODY = 4096
 _BODY_SECONDS = 10.0
-_MOST_SLOWED = 100
 
 _CALLING = "Calling you now. Answer the phone!"
 _UNSET = "Set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_PHONE_NUMBER in .env"
@@ -98,7 +98,6 @@ class CallMe:
         self._addresses = _Counts(MOST_OF_ADDRESS, clock)
         self._numbers = _Counts(MOST_OF_NUMBER, clock)
         self._lately: OrderedDict[str, tuple[float, asyncio.Future[str]]] = OrderedDict()
-        self._slowed = 0
 
     def routes(self) -> list[Route]:
         """Return the routes for the application."""
@@ -108,10 +107,8 @@ class CallMe:
         if request.method == "POST":
             try:
                 wish = await _form(request)
-            except ValueError as error:
-                return self._told(request, 413, error=str(error))
-            except (ClientDisconnect, TimeoutError):
-                return self._told(request, 400, error="The form is incomplete.")
+            except BodyError as error:
+                return self._told(request, error.status, error=error.sentence)
         elif "to" in request.query_params and request.method == "GET":
             wish = _Wish(request.query_params["to"], _presented(request))
         else:
@@ -123,7 +120,7 @@ class CallMe:
             return self._told(request, 500, error="Call-me not configured", message=_UNSET)
         address = request.client.host if request.client else ""
         if not await self._opens(wish.token):
-            await self._withhold(address)
+            await self._throttle.withhold(address)
             return self._told(request, 401, error="The token is wrong.", to=wish.to)
         self._throttle.passed(address)
         try:
@@ -170,15 +167,6 @@ class CallMe:
             return True
         return await self._may_call(token)
 
-    async def _withhold(self, address: str) -> None:
-        seconds = self._throttle.failed(address)
-        if seconds and self._slowed < _MOST_SLOWED:
-            self._slowed += 1
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self._slowed -= 1
-
     def _told(
         self,
         request: Request,
@@ -217,12 +205,7 @@ def _presented(request: Request) -> str:
 
 
 async def _form(request: Request) -> _Wish:
-    body = bytearray()
-    async with asyncio.timeout(_BODY_SECONDS):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MOST_BODY:
-                raise ValueError("The form is too large.")
+    body = await whole_body(request, _MOST_BODY, _BODY_SECONDS)
     fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
     token = fields.get("token", [""])[0] or _presented(request)
     return _Wish(fields.get("to", [""])[0], token)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.calls.answers import IncomingCall
-from gateway.calls.call import CallRules
 from gateway.calls.metadata import CallCompany
+from gateway.calls.rules import CallRules
 from gateway.store.companies import Companies
 from gateway.store.company import Speech
 from shared.messages import VoiceAccount

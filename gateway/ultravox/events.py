@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.body import BodyError, whole_body
 from gateway.throttle import Throttle
 from gateway.ultravox.signature import Verdict, judge
 from gateway.ultravox.transcripts import is_direct
@@ -37,7 +38,6 @@ MOST_ID = 200
 _HASHED_HERE = 64 << 10
 """Bytes that are hashed on the event loop; more takes a thread."""
 
-_MOST_SLOWED = 100
 _RECEIVED = {"received": True}
 
 
@@ -58,7 +58,6 @@ class UltravoxEvents:
         self, secrets: Sequence[str], ended: Callable[[str], bool], throttle: Throttle
     ) -> None:
         self._secrets, self._ended, self._throttle = tuple(secrets), ended, throttle
-        self._slowed = 0
 
     def routes(self) -> list[Route]:
         """Return the routes for the application."""
@@ -77,9 +76,10 @@ class UltravoxEvents:
     async def _told(self, request: Request) -> Response:
         if not self._secrets:
             return PlainTextResponse("Nothing is taken here: set ULTRAVOX_WEBHOOK_SECRET.", 404)
-        body = await _body(request)
-        if isinstance(body, Response):
-            return body
+        try:
+            body = await whole_body(request, MOST_BODY, BODY_SECONDS)
+        except BodyError as error:
+            return PlainTextResponse(error.sentence, error.status)
         verdict = await self._judge(request, body)
         address = request.client.host if request.client else ""
         if verdict is not Verdict.GOOD:
@@ -107,29 +107,7 @@ class UltravoxEvents:
         return judge(*asked)
 
     async def _refuse(self, verdict: Verdict, address: str) -> Response:
-        """Refuse; an address that keeps failing waits for it, a bounded number at a time."""
-        seconds = self._throttle.failed(address)
+        """Refuse; an address that keeps failing waits for it."""
         log.warning("Ultravox webhook refused", client=address, reason=verdict.sentence)
-        if seconds and self._slowed < _MOST_SLOWED:
-            self._slowed += 1
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self._slowed -= 1
+        await self._throttle.withhold(address)
         return PlainTextResponse(verdict.sentence, verdict.status)
-
-
-async def _body(request: Request) -> bytes | Response:
-    """Return the body, or what is answered to one that is none."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_BODY:
-                    return PlainTextResponse(f"The body is over {MOST_BODY} bytes.", 413)
-    except ClientDisconnect:
-        return PlainTextResponse("The body is incomplete.", 400)
-    except TimeoutError:
-        return PlainTextResponse("The body took too long.", 408)
-    return bytes(body)

@@ -1,9 +1,12 @@
 """Those who keep guessing wait; those who pass never do."""
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.throttle import Throttle
+from gateway.throttle import MOST_WAITING, Throttle
+from tests.virtual_time import virtual_time
 
 
 class Clock:
@@ -74,3 +77,23 @@ def test_whatever_is_called_an_address_memory_stays_bounded(addresses: list[str]
     for address in addresses:
         assert throttle.failed(address) >= 0
         assert len(throttle) <= 5
+
+
+@virtual_time
+async def test_a_bounded_number_is_kept_waiting_and_the_others_are_refused_at_once() -> None:
+    loop = asyncio.get_running_loop()
+    throttle = Throttle(loop.time, free=0, first_delay_s=5.0, longest_delay_s=5.0)
+    began, waited = loop.time(), list[float]()
+
+    async def refuse() -> None:
+        await throttle.withhold("203.0.113.9")
+        waited.append(loop.time() - began)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(MOST_WAITING + 3):
+            tasks.create_task(refuse())
+    assert waited[:3] == [0.0] * 3
+    assert len(waited) == MOST_WAITING + 3
+    assert min(waited[3:]) >= 5.0
+    await throttle.withhold("203.0.113.9")
+    assert loop.time() - began >= 10.0

@@ -29,6 +29,17 @@ def test_full_scale_is_about_zero_and_half_of_it_six_less() -> None:
     assert audio.level_dbfs(audio.pcm16_to_ulaw(half * 100)) == pytest.approx(-6.1, abs=0.3)
 
 
+@given(st.lists(st.binary(max_size=400), max_size=12))
+def test_audio_of_any_size_is_cut_into_whole_frames_and_nothing_is_lost(
+    pieces: list[bytes],
+) -> None:
+    framer = audio.Framer()
+    frames = [frame for piece in pieces for frame in framer.frames(piece)]
+    posted = b"".join(pieces)
+    assert {len(frame) for frame in frames} <= {FRAME_BYTES}
+    assert b"".join(frames) == posted[: len(posted) - len(posted) % FRAME_BYTES]
+
+
 @given(st.binary(max_size=500))
 def test_decoding_and_encoding_again_changes_no_sample_but_negative_zero(sound: bytes) -> None:
     again = audio.pcm16_to_ulaw(audio.ulaw_to_pcm16(sound))

@@ -19,7 +19,8 @@ from shared.audio import silence
 from worker import deepgram_sdk as sdk
 from worker.errors import ProviderError
 from worker.link import Link
-from worker.stt import STT, EndOfTurn, Hearing, STTListener, STTSession
+from worker.stt import STT, STTListener, STTSession
+from worker.stt.deepgram_endings import Endings
 from worker.stt.deepgram_feed import Feed
 from worker.stt.deepgram_results import Results, Turns
 from worker.stt.deepgram_tape import KEPT_MS, Tape
@@ -140,17 +141,13 @@ class _Hearing:
     """A call's ears."""
 
     def __init__(self, settings: Deepgram, listener: STTListener) -> None:
-        self._settings, self._listener = settings, listener
-        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._endings = Endings(listener, self._conclude)
         self._tape = Tape(BATCH_MS)
         self._feed = Feed(self._tape, STALL_MS)
         self._turns = Turns()
-        self._is_ending = False
-        """A Finalize was asked for and is not answered."""
-        self._deadline: asyncio.TimerHandle | None = None
-        self._is_closed = False
         self._link: Link[AsyncV1SocketClient] = Link(
-            sdk.PROVIDER, self._opening, self._serve, sdk.fault, self._failed, self._lost
+            sdk.PROVIDER, self._opening, self._serve, sdk.fault, self._endings.fail, self._lost
         )
 
     @property
@@ -164,19 +161,18 @@ class _Hearing:
 
     def post(self, audio: bytes) -> None:
         """Take audio of any size."""
-        if not self._is_closed:
+        if not self._endings.is_closed:
             self._feed.post(audio)
 
     def end_turn(self) -> None:
         """Ask for what was heard so far, and end the turn with it."""
-        if self._is_closed:
+        if self._endings.is_closed:
             return
         if self._link.socket is None:
             self._tape.forget()
-            self._hear(self._turns.finish())
+            self._endings.hear(self._turns.finish())
             return
-        self._is_ending = True
-        self._set_deadline(FINALIZE_SECONDS)
+        self._endings.ask(FINALIZE_SECONDS)
         self._feed.ask()
 
     def _opening(self) -> "AbstractAsyncContextManager[AsyncV1SocketClient]":
@@ -187,14 +183,14 @@ class _Hearing:
         self._turns.reopened()
         if self._turns.has_words:
             # Its end may have been in what was lost; a new connection does not know of the turn.
-            self._set_deadline(self._settings.utterance_end_ms / 1000 + _NOT_HEARD_SECONDS)
+            self._endings.expect(self._settings.utterance_end_ms / 1000 + _NOT_HEARD_SECONDS)
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._send(socket))
                 await self._read(socket)
                 sending.cancel()
         finally:
-            if self._is_closed:
+            if self._endings.is_closed:
                 await _farewell(socket)
 
     async def _send(self, socket: "AsyncV1SocketClient") -> None:
@@ -216,54 +212,30 @@ class _Hearing:
                 case "Results":
                     self._results(sdk.shaped(message, Results))
                 case "SpeechStarted":
-                    self._hear(self._turns.speech_started())
+                    self._endings.hear(self._turns.speech_started())
                 case "UtteranceEnd":
-                    self._hear(self._turns.utterance_end())
+                    self._endings.hear(self._turns.utterance_end())
             self._feed.heard(is_due=self._turns.is_open)
 
     def _results(self, results: Results | None) -> None:
         if results is None:
             return
-        ends = self._is_ending and bool(results.from_finalize)
-        self._hear(self._turns.results(results, self._tape.origin_ms, ends=ends))
+        ends = self._endings.is_asked and bool(results.from_finalize)
+        self._endings.hear(self._turns.results(results, self._tape.origin_ms, ends=ends))
         if results.is_final:
             self._tape.answered(results.start + results.duration)
 
-    def _hear(self, events: list[Hearing]) -> None:
-        for event in events:
-            if self._is_closed:
-                return
-            if isinstance(event, EndOfTurn) or not self._is_ending:
-                self._clear_deadline()
-            self._listener.heard(event)
-
-    def _set_deadline(self, seconds: float) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self._loop.call_later(seconds, self._conclude)
-
-    def _clear_deadline(self) -> None:
-        self._is_ending = False
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
     def _conclude(self) -> None:
-        self._hear(self._turns.finish())
+        self._endings.hear(self._turns.finish())
 
     def _lost(self, _: ProviderError) -> None:
-        if self._is_ending:  # the question went down with the connection
+        if self._endings.is_asked:  # the question went down with the connection
             self._tape.forget()
             self._conclude()
 
-    def _failed(self, error: ProviderError) -> None:
-        self._clear_deadline()
-        self._listener.failed(error)
-
     async def aclose(self) -> None:
         """Tell Deepgram that the stream is over, and let go."""
-        self._is_closed = True
-        self._clear_deadline()
+        self._endings.close()
         await self._link.aclose()
 
 

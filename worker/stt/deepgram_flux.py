@@ -18,7 +18,8 @@ from shared.audio import bytes_of_ms, ms_of_bytes, silence
 from worker import deepgram_sdk as sdk
 from worker.errors import ProviderError, ProviderLostError
 from worker.link import Link
-from worker.stt import STT, EndOfTurn, Hearing, STTListener, STTSession
+from worker.stt import STT, EndOfTurn, STTListener, STTSession
+from worker.stt.deepgram_endings import Endings
 from worker.stt.deepgram_feed import Feed
 from worker.stt.deepgram_flux_turns import FluxTurns, TurnInfo
 from worker.stt.deepgram_tape import KEPT_MS, Tape
@@ -135,7 +136,8 @@ class _Hearing:
     """A call's ears."""
 
     def __init__(self, settings: DeepgramFlux, listener: STTListener) -> None:
-        self._settings, self._listener = settings, listener
+        self._settings = settings
+        self._endings = Endings(listener, self._conclude)
         self._loop = asyncio.get_running_loop()
         self._tape = Tape(BATCH_MS)
         self._feed = Feed(self._tape, STALL_MS)
@@ -143,12 +145,8 @@ class _Hearing:
         self._hushed_ms = 0.0
         """How much silence was sent since the caller's last audio."""
         self._posted_at: float | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._is_ending = False
-        """A ForceEndTurn was asked for and is not answered."""
-        self._is_closed = False
         self._link: Link[AsyncV2SocketClient] = Link(
-            sdk.PROVIDER, self._opening, self._serve, sdk.fault, self._failed, self._lost
+            sdk.PROVIDER, self._opening, self._serve, sdk.fault, self._endings.fail, self._lost
         )
 
     @property
@@ -162,22 +160,22 @@ class _Hearing:
 
     def post(self, audio: bytes) -> None:
         """Take audio of any size."""
-        if not self._is_closed:
+        if not self._endings.is_closed:
             self._posted_at, self._hushed_ms = self._loop.time(), 0.0
             self._feed.post(audio)
 
     def end_turn(self) -> None:
         """End the turn on what was heard so far."""
-        if self._is_closed:
+        if self._endings.is_closed:
             return
         if self._link.socket is None:
             self._tape.forget()
-            self._hear(self._turns.finish())
+            self._endings.hear(self._turns.finish())
         elif not self._turns.is_open:
-            self._hear([EndOfTurn("")])  # there is none to be ended on the other side either
+            # There is none to be ended on the other side either.
+            self._endings.hear([EndOfTurn("")])
         else:
-            self._is_ending = True
-            self._set_deadline(FORCED_SECONDS)
+            self._endings.ask(FORCED_SECONDS)
             self._feed.ask()
 
     def _opening(self) -> "AbstractAsyncContextManager[AsyncV2SocketClient]":
@@ -188,7 +186,7 @@ class _Hearing:
         self._turns.reopened()
         if self._turns.has_words:
             # Its end may have been in what was lost; a new connection does not know of the turn.
-            self._set_deadline(_NOT_HEARD_SECONDS)
+            self._endings.expect(_NOT_HEARD_SECONDS)
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(
                 self._feed.run(
@@ -231,49 +229,25 @@ class _Hearing:
     def _info(self, info: TurnInfo | None) -> None:
         if info is None:
             return
-        self._hear(self._turns.info(info, self._tape.origin_ms))
+        self._endings.hear(self._turns.info(info, self._tape.origin_ms))
         heard_s = self._turns.heard_s(info)
         if heard_s is not None:
             self._tape.answered(heard_s)
         self._feed.heard(is_due=self._turns.is_open)
 
-    def _hear(self, events: list[Hearing]) -> None:
-        for event in events:
-            if self._is_closed:
-                return
-            if isinstance(event, EndOfTurn) or not self._is_ending:
-                self._clear_deadline()
-            self._listener.heard(event)
-
-    def _set_deadline(self, seconds: float) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self._loop.call_later(seconds, self._conclude)
-
-    def _clear_deadline(self) -> None:
-        self._is_ending = False
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
     def _conclude(self) -> None:
         """End the turn without the server: it has not answered, or does not know of the turn."""
-        if self._is_ending:
+        if self._endings.is_asked:
             self._tape.forget()
             self._feed.fail(ProviderLostError(sdk.PROVIDER, "does not end the turn when told to"))
-        self._hear(self._turns.finish(is_deaf=self._is_ending))
+        self._endings.hear(self._turns.finish(is_deaf=self._endings.is_asked))
 
     def _lost(self, _: ProviderError) -> None:
-        if self._is_ending:  # the order went down with the connection
+        if self._endings.is_asked:  # the order went down with the connection
             self._tape.forget()
-            self._hear(self._turns.finish())
-
-    def _failed(self, error: ProviderError) -> None:
-        self._clear_deadline()
-        self._listener.failed(error)
+            self._endings.hear(self._turns.finish())
 
     async def aclose(self) -> None:
         """Close the connection."""
-        self._is_closed = True
-        self._clear_deadline()
+        self._endings.close()
         await self._link.aclose()

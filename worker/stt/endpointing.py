@@ -11,7 +11,7 @@ length is written down.
 import asyncio
 from dataclasses import dataclass
 
-from shared.audio import FRAME_BYTES, level_dbfs
+from shared.audio import Framer, level_dbfs
 from shared.speech import endpointing
 from shared.speech.endpointing import Endpointing, Endpoints
 from worker.stt import EndOfTurn, SpeechStarted, STTListener, STTSession
@@ -75,7 +75,7 @@ class _Hearing:
         self._shortest_ms, self._listener = settings.shortest_ms, listener
         self._endpointing = Endpointing(settings.endpoints)
         self._loop = asyncio.get_running_loop()
-        self._rest = b""
+        self._framer = Framer()
         self._began_ms = 0
         self._is_closed = False
 
@@ -83,11 +83,8 @@ class _Hearing:
         """Take audio of any size; what is heard in it is told before this returns."""
         if self._is_closed:
             return
-        audio = self._rest + audio if self._rest else audio
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        self._rest = audio[whole:]
-        for start in range(0, whole, FRAME_BYTES):
-            self._frame(audio[start : start + FRAME_BYTES])
+        for frame in self._framer.frames(audio):
+            self._frame(frame)
 
     def _frame(self, frame: bytes) -> None:
         match self._endpointing.frame(level_dbfs(frame)):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from websockets.asyncio.client import ClientConnection
 
-from shared.audio import FRAME_BYTES, FRAME_MS, Resampler, level_dbfs, ulaw_to_pcm16
+from shared.audio import FRAME_MS, Framer, Resampler, level_dbfs, ulaw_to_pcm16
 from shared.speech.endpointing import Endpointing, SpeechEnded, SpeechStarted
 from worker import openai_client, openai_socket
 from worker.errors import ProviderLostError, ProviderRefusedError
@@ -241,7 +241,7 @@ class _Gate:
         self._endpointing = Endpointing(endpoints)
         start_frames = -(-endpoints.start_speech_ms // FRAME_MS)
         self._recent: deque[bytes] = deque(maxlen=_PRE_ROLL_MS // FRAME_MS + 2 * start_frames)
-        self._rest = b""
+        self._framer = Framer()
 
     @property
     def is_speaking(self) -> bool:
@@ -250,12 +250,8 @@ class _Gate:
 
     def feed(self, audio: bytes, tape: Tape) -> list[SpeechStarted | SpeechEnded]:
         """Take audio of any size; return where speech began and ended in it."""
-        audio = self._rest + audio
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        self._rest = audio[whole:]
         events = []
-        for start in range(0, whole, FRAME_BYTES):
-            frame = audio[start : start + FRAME_BYTES]
+        for frame in self._framer.frames(audio):
             was_speaking = self._endpointing.is_speaking
             event = self._endpointing.frame(level_dbfs(frame))
             if was_speaking:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.audio import FRAME_BYTES, FRAME_MS, level_dbfs
+from shared.audio import FRAME_MS, Framer, level_dbfs
 from shared.speech import endpointing
 from shared.speech.endpointing import Endpointing, Endpoints, SpeechEnded
 from shared.speech.sphinx import Channel, Recogniser
@@ -104,7 +104,7 @@ class _Hearing:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._endpointing = Endpointing(endpoints)
-        self._rest = b""
+        self._framer = Framer()
         start_frames = -(-endpoints.start_speech_ms // FRAME_MS)
         self._recent: deque[bytes] = deque(maxlen=_PRE_ROLL_MS // FRAME_MS + 2 * start_frames)
         self._work: deque[_Begin | bytes | _End] = deque()
@@ -115,11 +115,8 @@ class _Hearing:
         """Take audio of any size; cues come before this returns, text later."""
         if self._recogniser is None:
             return
-        audio = self._rest + audio
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        self._rest = audio[whole:]
-        for start in range(0, whole, FRAME_BYTES):
-            self._frame(audio[start : start + FRAME_BYTES])
+        for frame in self._framer.frames(audio):
+            self._frame(frame)
 
     def _frame(self, frame: bytes) -> None:
         was_speaking = self._endpointing.is_speaking

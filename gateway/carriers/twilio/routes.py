@@ -5,15 +5,15 @@ the last. A caller never hears Twilio's own error message because of us: once a 
 verified the answer is a document, whatever goes wrong.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.body import BodyError, whole_body
 from gateway.calls.answers import Apologise, IncomingCall, given
 from gateway.calls.call import Call
 from gateway.calls.registry import Calls
@@ -45,7 +45,6 @@ log = structlog.get_logger(__name__)
 
 CALL_STATUS_PATH = "/call-status"
 _FORM = "application/x-www-form-urlencoded"
-_MOST_SLOWED = 100
 _BODY_SECONDS = 15.0  # Twilio gives up on a webhook after as long
 _TALKED = {CallStatus.COMPLETED, CallStatus.ANSWERED}
 _STREAM_OVER = {StreamEvent.STOPPED, StreamEvent.ERROR}
@@ -82,7 +81,7 @@ class TwilioRoutes:
         self._calls, self._check, self._throttle = calls, check, throttle
         self._control, self._options = control, options
         self._placed, self._transfers = placed or PlacedCalls(), transfers
-        self._owners, self._slowed = owners or Owners(calls), 0
+        self._owners = owners or Owners(calls)
 
     def routes(self) -> list[Route]:
         """Return the routes for the application."""
@@ -112,13 +111,10 @@ class TwilioRoutes:
             if refusal is not None:
                 return refusal
             try:
-                body = await self._body(request)
-            except ValueError as error:
-                return PlainTextResponse(str(error), 413)
-            except TimeoutError:
-                return PlainTextResponse("The body took too long.", 408)
-            except ClientDisconnect:  # nobody hears it; without it every broken body is a traceback
-                return PlainTextResponse("The body is incomplete.", 400)
+                most = self._options.max_body
+                body = await whole_body(request, most, _BODY_SECONDS, "MAX_BODY_BYTES")
+            except BodyError as error:
+                return PlainTextResponse(error.sentence, error.status)
             signed = _signed(request, body)
             verdict = self._check.webhook(signed)
             if not verdict.verified or verdict.origin is None:
@@ -136,26 +132,10 @@ class TwilioRoutes:
                 return PlainTextResponse(f"Send {_FORM}, as Twilio does.", 415)
         return None
 
-    async def _body(self, request: Request) -> bytes:
-        limit = self._options.max_body
-        body = bytearray()
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise ValueError(f"The body is over {limit} bytes (MAX_BODY_BYTES).")
-        return bytes(body)
-
     async def _refuse(self, signed: SignedRequest, verdict: Verdict) -> Response:
-        """Refuse; an address that keeps failing waits for it, a bounded number at a time."""
-        seconds = self._throttle.failed(signed.client or "")
+        """Refuse; an address that keeps failing waits for it."""
         log.warning("webhook refused", client=signed.client, reason=verdict.sentence)
-        if seconds and self._slowed < _MOST_SLOWED:
-            self._slowed += 1
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                self._slowed -= 1
+        await self._throttle.withhold(signed.client or "")
         return PlainTextResponse(verdict.sentence, int(verdict.outcome.value))
 
     async def _handle(self, handler: Handler, parameters: Parameters, origin: Origin) -> Response:

@@ -12,8 +12,9 @@ from multiprocessing.connection import Connection
 from typing import cast
 
 from gateway.calls.answers import Answer, IncomingCall
-from gateway.calls.call import Call, CallRules
+from gateway.calls.call import Call
 from gateway.calls.registry import Calls
+from gateway.calls.rules import CallRules
 from gateway.calls.stream import CallStream
 from gateway.carriers.control import CarrierError
 from gateway.farm.farm import Farm, NotReadyError

@@ -10,9 +10,11 @@ from structlog.testing import capture_logs
 
 from gateway.allowance import BURST_LINES
 from gateway.calls.answers import Answer, Apologise, Connect, Dial, HangUp, Unanswered
-from gateway.calls.call import KILL_SECONDS, MOST_CONNECTS, NEXT_SECONDS
+from gateway.calls.call import KILL_SECONDS
+from gateway.calls.deadlines import NEXT_SECONDS
 from gateway.calls.state import CallState, Plan
 from gateway.calls.stream import CallStream
+from gateway.calls.streams import MOST_CONNECTS
 from gateway.calls.vigil import MOST_FRAMES
 from gateway.carriers.control import CallGoneError, CarrierUnavailableError
 from shared import messages
@@ -39,9 +41,9 @@ async def test_the_process_is_told_first_which_call_this_is() -> None:
 @virtual_time
 async def test_the_voice_webhook_gets_the_same_answer_until_the_stream_opens() -> None:
     stage = Stage()
-    assert stage.call.first_answer() == stage.call.first_answer() == Connect("token-1")
+    assert stage.call.answering.first() == stage.call.answering.first() == Connect("token-1")
     stage.open_stream()
-    assert stage.call.first_answer() == Connect("token-2")
+    assert stage.call.answering.first() == Connect("token-2")
     stage.close()
 
 
@@ -103,7 +105,7 @@ async def test_the_call_goes_on_with_a_new_stream_when_the_carrier_asks() -> Non
     stage = Stage()
     first, _ = stage.open_stream()
     first.stream_closed(1006, "")
-    assert stage.call.next_answer() == Connect("token-1")
+    assert stage.call.answering.next() == Connect("token-1")
     stage.open_stream()
     await asyncio.sleep(60)
     assert stage.call.flow.state is CallState.STREAMING
@@ -171,7 +173,7 @@ async def test_a_new_stream_takes_the_place_of_one_that_is_still_open() -> None:
     assert (old.played, new.played) == ([], [b"\x02"])
     assert b"late" not in stage.worker.heard
     second.stream_closed(1000, "")
-    assert stage.call.stream is None
+    assert stage.call.streams.current is None
     stage.close()
 
 
@@ -179,7 +181,7 @@ async def test_a_new_stream_takes_the_place_of_one_that_is_still_open() -> None:
 async def test_a_carrier_that_goes_on_by_itself_gets_the_old_stream_closed() -> None:
     stage = Stage()
     _, socket = stage.open_stream()
-    assert stage.call.next_answer() == Connect("token-1")
+    assert stage.call.answering.next() == Connect("token-1")
     assert socket.closed == [(1000, "the carrier went on")]
     stage.close()
 
@@ -187,7 +189,7 @@ async def test_a_carrier_that_goes_on_by_itself_gets_the_old_stream_closed() -> 
 @virtual_time
 async def test_a_call_whose_streams_never_open_is_given_up_with_an_apology() -> None:
     stage = Stage()
-    answers = [stage.call.next_answer() for _ in range(MOST_CONNECTS + 2)]
+    answers = [stage.call.answering.next() for _ in range(MOST_CONNECTS + 2)]
     assert answers[MOST_CONNECTS:] == [Apologise(FALLBACK)] * 2
     assert all(isinstance(answer, Connect) for answer in answers[:MOST_CONNECTS])
     stage.close()
@@ -203,7 +205,7 @@ async def test_a_hang_up_closes_the_stream_and_is_answered_when_the_carrier_asks
     stage.says(messages.HangUp(1))
     assert socket.closed == [(1000, "the agent hung up")]
     assert messages.Reply(1) not in stage.worker.heard
-    assert stage.call.next_answer() == HangUp()
+    assert stage.call.answering.next() == HangUp()
     assert stage.worker.heard[-2:] == [
         messages.Reply(1),
         messages.CallEnded("the agent hung up", 5.0),
@@ -227,13 +229,13 @@ async def test_a_transfer_dials_and_lets_the_process_go() -> None:
     stage = Stage()
     stage.open_stream()
     stage.says(messages.Transfer(1, "kitchen"))
-    assert stage.call.next_answer() == Dial("+15005550002")
+    assert stage.call.answering.next() == Dial("+15005550002")
     assert stage.worker.kinds()[-2:] == [messages.Reply, messages.CallEnded]
     assert stage.over == []
     stage.worker.exit()
     assert stage.over == [stage.call]
-    assert stage.call.next_answer() == Dial("+15005550002")
-    assert stage.call.dial_ended(answered=True) == HangUp()
+    assert stage.call.answering.next() == Dial("+15005550002")
+    assert stage.call.answering.dial_ended(answered=True) == HangUp()
 
 
 @virtual_time
@@ -241,7 +243,7 @@ async def test_a_carrier_that_asks_twice_during_a_transfer_is_sent_to_the_same_n
     stage = Stage()
     stage.open_stream()
     stage.says(messages.Transfer(1, "kitchen"))
-    assert stage.call.next_answer() == stage.call.next_answer() == Dial("+15005550002")
+    assert stage.call.answering.next() == stage.call.answering.next() == Dial("+15005550002")
     assert stage.worker.kinds().count(messages.CallEnded) == 1
     stage.close()
 
@@ -251,9 +253,9 @@ async def test_a_caller_whom_nobody_answered_is_told_so_each_time() -> None:
     stage = Stage()
     stage.open_stream()
     stage.says(messages.Transfer(1, "kitchen"))
-    stage.call.next_answer()
-    assert stage.call.dial_ended(answered=False) == Unanswered()
-    assert stage.call.dial_ended(answered=False) == Unanswered()
+    stage.call.answering.next()
+    assert stage.call.answering.dial_ended(answered=False) == Unanswered()
+    assert stage.call.answering.dial_ended(answered=False) == Unanswered()
     assert stage.call.flow.reason == "transfer not answered"
     stage.close()
 
@@ -263,11 +265,11 @@ async def test_keys_are_pressed_and_the_same_process_goes_on() -> None:
     stage = Stage()
     stage.open_stream()
     stage.says(messages.SendDigits(1, "1w2#"))
-    assert stage.call.next_answer() == Connect("token-1", "1w2#")
+    assert stage.call.answering.next() == Connect("token-1", "1w2#")
     assert messages.Reply(1) not in stage.worker.heard
     stage.open_stream()
     assert stage.worker.heard[-1] == messages.Reply(1)
-    assert stage.call.next_answer() == Connect("token-2")
+    assert stage.call.answering.next() == Connect("token-2")
     stage.close()
 
 
@@ -292,7 +294,7 @@ async def test_an_end_is_not_undone_by_a_later_wish() -> None:
     failure = stage.worker.heard[-1]
     assert isinstance(failure, messages.Failure)
     assert (failure.request, failure.code) == (2, "too-late")
-    assert stage.call.next_answer() == HangUp()
+    assert stage.call.answering.next() == HangUp()
     stage.close()
 
 
@@ -321,7 +323,7 @@ async def test_a_call_of_maximum_length_is_hung_up() -> None:
     assert stage.call.flow.state is CallState.STREAMING
     await asyncio.sleep(1.1)
     assert stage.call.flow.reason == "maximum duration"
-    assert stage.call.next_answer() == HangUp()
+    assert stage.call.answering.next() == HangUp()
     stage.close()
 
 
@@ -353,9 +355,9 @@ def test_a_crash_is_answered_with_an_apology_and_the_fallback(
         stage.worker.exit(code, signal)
         assert len(socket.closed) == 1
         assert stage.over == []
-        assert stage.call.next_answer() == Apologise(FALLBACK)
+        assert stage.call.answering.next() == Apologise(FALLBACK)
         assert stage.over == [stage.call]
-        assert stage.call.next_answer() == Apologise(FALLBACK)
+        assert stage.call.answering.next() == Apologise(FALLBACK)
 
     case()
 
@@ -365,7 +367,7 @@ async def test_an_agent_that_leaves_of_itself_hangs_up() -> None:
     stage = Stage()
     stage.open_stream()
     stage.worker.exit(0)
-    assert stage.call.next_answer() == HangUp()
+    assert stage.call.answering.next() == HangUp()
     assert stage.over == [stage.call]
 
 
@@ -426,10 +428,10 @@ async def test_a_silent_process_is_looked_into_once_and_then_killed() -> None:
     loop = asyncio.get_running_loop()
     for _ in range(14):
         await asyncio.sleep(1)
-        stage.call.watch(loop.time())
+        stage.call.vigil.look(loop.time())
     assert (stage.worker.dumps, stage.worker.signals) == (1, [])
     await asyncio.sleep(1)
-    stage.call.watch(loop.time())
+    stage.call.vigil.look(loop.time())
     assert stage.worker.signals == [9]
     stage.close()
 
@@ -440,9 +442,9 @@ async def test_a_process_that_beats_is_left_alone_and_a_second_silence_is_looked
     loop = asyncio.get_running_loop()
     for silence in (6, 1, 6):
         await asyncio.sleep(silence)
-        stage.call.watch(loop.time())
+        stage.call.vigil.look(loop.time())
         stage.says(messages.Beat())
-        stage.call.watch(loop.time())
+        stage.call.vigil.look(loop.time())
     assert (stage.worker.dumps, stage.worker.signals) == (2, [])
     stage.close()
 
@@ -593,19 +595,19 @@ class _Chaos:
         self.streams: list[tuple[CallStream, Socket]] = []
         self.lost: list[CallStream] = []
         self.acts: dict[str, Callable[[], object]] = {
-            "first": self.stage.call.first_answer,
-            "next": self.stage.call.next_answer,
+            "first": self.stage.call.answering.first,
+            "next": self.stage.call.answering.next,
             "open": lambda: self.streams.append(self.stage.open_stream()),
             "stop": lambda: self.last().stream_stopped(),
             "close": self.lose_stream,
             "audio": lambda: self.last().stream_audio(b"x"),
             "crash": lambda: self.stage.worker.exit(None, 11),
             "exit": lambda: self.stage.worker.exit(0),
-            "watch": lambda: self.stage.call.watch(asyncio.get_running_loop().time()),
+            "watch": lambda: self.stage.call.vigil.look(asyncio.get_running_loop().time()),
             "status": lambda: self.stage.call.status("in-progress", final=False),
             "completed": lambda: self.stage.call.status("completed", final=True),
-            "answered": lambda: self.stage.call.dial_ended(answered=True),
-            "unanswered": lambda: self.stage.call.dial_ended(answered=False),
+            "answered": lambda: self.stage.call.answering.dial_ended(answered=True),
+            "unanswered": lambda: self.stage.call.answering.dial_ended(answered=False),
             "operator": lambda: self.stage.call.leave(Plan.HANG_UP, "the operator"),
             "rest down": lambda: setattr(self.stage.leg, "error", DOWN),
             "rest gone": lambda: setattr(self.stage.leg, "error", GONE),
@@ -647,12 +649,12 @@ def test_whatever_happens_in_whatever_order_a_call_ends_once_and_leaves_nothing_
         call, worker = chaos.stage.call, chaos.stage.worker
         for deed in deeds:
             await chaos.do(deed)
-            assert all(stream is call.stream for stream in chaos.open_streams())
+            assert all(stream is call.streams.current for stream in chaos.open_streams())
             assert len(chaos.stage.over) <= 1
         call.status("completed", final=True)
         await asyncio.sleep(KILL_SECONDS + 1)
         assert call.flow.over
-        assert call.stream is None
+        assert call.streams.current is None
         if call.process is not None:
             assert worker.signals, "a process that outlives its call is killed"
         heard = worker.heard
@@ -660,7 +662,7 @@ def test_whatever_happens_in_whatever_order_a_call_ends_once_and_leaves_nothing_
         assert chaos.stage.over == [call]
         answers = [it for it in heard if isinstance(it, messages.Reply | messages.Failure)]
         assert len(answers) <= len([deed for deed in deeds if hasattr(deed, "request")])
-        assert call.next_answer() == call.next_answer()
+        assert call.answering.next() == call.answering.next()
 
     case()
 
@@ -700,7 +702,7 @@ async def test_a_process_that_says_too_much_is_heard_with_pauses() -> None:
     for _ in range(MOST_FRAMES):
         stage.call.frame(beat)
     paused = stage.worker.pipe.reading
-    stage.call.watch(stage.call.vigil.heard_at + 1)
+    stage.call.vigil.look(stage.call.vigil.heard_at + 1)
     assert (paused, stage.worker.pipe.reading) == (False, True)
     stage.close()
 
@@ -727,7 +729,7 @@ async def test_a_process_that_does_not_read_is_told_of_in_the_log_once() -> None
         stream.stream_audio(b"\xff" * 160)
     with capture_logs() as lines:
         for second in range(3):
-            stage.call.watch(stage.call.vigil.heard_at + second)
+            stage.call.vigil.look(stage.call.vigil.heard_at + second)
     assert [line["event"] for line in lines] == [
         "call process does not read: it loses the caller's oldest audio"
     ]
@@ -738,9 +740,9 @@ async def test_a_process_that_does_not_read_is_told_of_in_the_log_once() -> None
 async def test_a_process_that_is_not_forked_yet_does_not_hang() -> None:
     stage = Stage()
     stage.worker.pid = None
-    stage.call.watch(stage.call.vigil.heard_at + 10 * RULES.hang_seconds)
+    stage.call.vigil.look(stage.call.vigil.heard_at + 10 * RULES.hang_seconds)
     stage.worker.pid = 4711
-    stage.call.watch(stage.call.vigil.heard_at + 1)
+    stage.call.vigil.look(stage.call.vigil.heard_at + 1)
     assert (stage.worker.signals, stage.worker.dumps) == ([], 0)
     stage.close()
 

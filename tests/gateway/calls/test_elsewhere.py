@@ -14,7 +14,7 @@ from gateway.calls.answers import (
     Join,
     given,
 )
-from gateway.calls.call import NEXT_SECONDS
+from gateway.calls.deadlines import NEXT_SECONDS
 from gateway.calls.elsewhere import (
     AWAY_SECONDS,
     EARLY_SECONDS,
@@ -59,11 +59,11 @@ async def talking(stage: Stage) -> None:
 @virtual_time
 async def test_the_webhook_is_answered_when_the_process_knows_what_to_join() -> None:
     stage = direct()
-    first, second = stage.call.first_answer(), promise(stage.call.first_answer())
+    first, second = stage.call.answering.first(), promise(stage.call.answering.first())
     assert first is second
     await asyncio.sleep(3)
     join(stage)
-    assert second.result() == JOINED == stage.call.first_answer()
+    assert second.result() == JOINED == stage.call.answering.first()
     assert stage.call.flow.state is CallState.ELSEWHERE
     assert stage.tokens == []
     stage.close()
@@ -81,9 +81,9 @@ async def test_the_process_is_told_where_its_tools_may_be_called() -> None:
 @virtual_time
 async def test_where_nothing_else_can_take_the_call_it_comes_here_and_is_like_any_other() -> None:
     stage = direct()
-    waiting = promise(stage.call.first_answer())
+    waiting = promise(stage.call.answering.first())
     stage.says(messages.Relay())
-    assert waiting.result() == Connect("token-1") == stage.call.first_answer()
+    assert waiting.result() == Connect("token-1") == stage.call.answering.first()
     await asyncio.sleep(JOIN_SECONDS + 1)
     stage.open_stream()
     assert stage.call.flow.state is CallState.STREAMING
@@ -102,7 +102,7 @@ async def test_a_relayed_call_without_a_stream_in_time_is_over() -> None:
 @virtual_time
 async def test_a_process_that_joins_nothing_in_time_is_apologised_for() -> None:
     stage = direct()
-    waiting = promise(stage.call.first_answer())
+    waiting = promise(stage.call.answering.first())
     await asyncio.sleep(JOIN_SECONDS + 0.1)
     assert waiting.result() == APOLOGY
     assert stage.call.flow.over
@@ -118,10 +118,10 @@ def test_a_process_that_dies_before_it_has_joined_is_apologised_for(
     @virtual_time
     async def case() -> None:
         stage = direct()
-        waiting = promise(stage.call.first_answer())
+        waiting = promise(stage.call.answering.first())
         stage.worker.exit(code, signal)
         await settled()
-        assert waiting.result() == APOLOGY == stage.call.final
+        assert waiting.result() == APOLOGY == stage.call.answering.final
         assert stage.over == [stage.call]
 
     case()
@@ -130,7 +130,7 @@ def test_a_process_that_dies_before_it_has_joined_is_apologised_for(
 @virtual_time
 async def test_a_caller_who_hangs_up_before_there_is_an_answer_leaves_nobody_waiting() -> None:
     stage = direct()
-    waiting = promise(stage.call.first_answer())
+    waiting = promise(stage.call.answering.first())
     stage.call.status("completed", final=True)
     assert waiting.result() == HangUp()
     assert stage.call.flow.reason == "completed"
@@ -140,7 +140,7 @@ async def test_a_caller_who_hangs_up_before_there_is_an_answer_leaves_nobody_wai
 @virtual_time
 async def test_an_operator_who_hangs_up_before_there_is_an_answer_is_obeyed() -> None:
     stage = direct()
-    waiting = promise(stage.call.first_answer())
+    waiting = promise(stage.call.answering.first())
     assert stage.call.leave(Plan.HANG_UP, "the operator hung up")
     await settled()
     assert waiting.result() == HangUp()
@@ -150,7 +150,7 @@ async def test_an_operator_who_hangs_up_before_there_is_an_answer_is_obeyed() ->
 @virtual_time
 async def test_an_agent_may_transfer_instead_of_having_the_caller_joined() -> None:
     stage = direct()
-    waiting = promise(stage.call.first_answer())
+    waiting = promise(stage.call.answering.first())
     stage.says(messages.Transfer(1, "kitchen"))
     await settled()
     assert waiting.result() == Dial(RULES.destinations["kitchen"])
@@ -161,7 +161,7 @@ async def test_an_agent_may_transfer_instead_of_having_the_caller_joined() -> No
 @virtual_time
 async def test_who_stops_waiting_takes_the_answer_from_nobody_else() -> None:
     stage = direct()
-    waiting = promise(stage.call.first_answer())
+    waiting = promise(stage.call.answering.first())
     impatient = asyncio.ensure_future(given(waiting))
     await settled()
     impatient.cancel()
@@ -181,7 +181,7 @@ async def test_only_a_call_whose_agent_is_joined_to_a_service_can_join_one() -> 
     ):
         stage.says(command)
     assert stage.call.flow.state is CallState.RINGING
-    assert stage.call.first_answer() == Connect("token-1")
+    assert stage.call.answering.first() == Connect("token-1")
     stage.close()
 
 
@@ -260,10 +260,10 @@ async def test_a_stream_lost_without_a_question_is_apologised_for_by_rest() -> N
 async def test_a_service_that_hangs_up_ends_the_call() -> None:
     stage = direct()
     await talking(stage)
-    waiting = promise(stage.call.asked_next())
-    assert stage.call.asked_next() is waiting
+    waiting = promise(stage.call.answering.asked())
+    assert stage.call.answering.asked() is waiting
     stage.call.stream_reported("", over=True)
-    assert waiting.result() == HangUp() == stage.call.final
+    assert waiting.result() == HangUp() == stage.call.answering.final
     assert stage.call.flow.reason == "the service hung up"
     stage.close()
 
@@ -276,9 +276,9 @@ def test_a_service_that_loses_the_call_is_apologised_for(told_before: bool) -> N
         await talking(stage)
         if told_before:
             stage.call.stream_reported("31921 closed", over=True)
-            assert stage.call.asked_next() == Apologise(FALLBACK)
+            assert stage.call.answering.asked() == Apologise(FALLBACK)
         else:
-            waiting = promise(stage.call.asked_next())
+            waiting = promise(stage.call.answering.asked())
             stage.call.stream_reported("31921 closed", over=True)
             assert waiting.result() == Apologise(FALLBACK)
         stage.close()
@@ -290,7 +290,7 @@ def test_a_service_that_loses_the_call_is_apologised_for(told_before: bool) -> N
 async def test_a_carrier_that_does_not_say_how_its_stream_ended_is_not_kept_waiting() -> None:
     stage = direct()
     await talking(stage)
-    waiting = promise(stage.call.asked_next())
+    waiting = promise(stage.call.answering.asked())
     await asyncio.sleep(STATUS_SECONDS + 0.1)
     assert waiting.result() == HangUp()
     stage.close()
@@ -302,7 +302,7 @@ async def test_a_service_that_leaves_at_once_has_failed_whatever_is_said_of_it()
     join(stage)
     await asyncio.sleep(0.5)
     stage.call.stream_reported("", over=True)
-    assert stage.call.asked_next() == APOLOGY
+    assert stage.call.answering.asked() == APOLOGY
     assert stage.call.flow.reason == "the service left at once"
     stage.close()
 
@@ -311,7 +311,7 @@ async def test_a_service_that_leaves_at_once_has_failed_whatever_is_said_of_it()
 async def test_the_webhook_asked_again_while_the_caller_is_elsewhere_gets_the_same_answer() -> None:
     stage = direct()
     join(stage)
-    assert stage.call.first_answer() == JOINED
+    assert stage.call.answering.first() == JOINED
     stage.close()
 
 
@@ -353,7 +353,7 @@ async def test_without_rest_the_process_is_told_to_have_the_service_let_go() -> 
     assert stage.call.leave(Plan.HANG_UP, "the operator hung up")
     await asyncio.sleep(0.1)
     assert isinstance(stage.worker.heard[-1], messages.CallEnded)
-    assert stage.call.asked_next() == HangUp()
+    assert stage.call.answering.asked() == HangUp()
     stage.close()
 
 
@@ -381,7 +381,7 @@ def test_a_tool_that_ends_it_returns_at_once_and_the_service_lets_go(
         assert await tool == returned
         await asyncio.sleep(1)
         stage.call.stream_reported("", over=True)
-        assert stage.call.asked_next() == answer
+        assert stage.call.answering.asked() == answer
         assert stage.leg.enforced == []
         stage.close()
 
@@ -527,9 +527,9 @@ async def test_a_drain_waits_for_a_call_that_is_elsewhere_and_then_hangs_it_up()
 @virtual_time
 async def test_what_the_carrier_is_to_keep_begins_when_the_caller_is_joined() -> None:
     stage = direct()
-    promise(stage.call.first_answer())
+    promise(stage.call.answering.first())
     stage.says(messages.Join(JOINED.url, JOINED.name, False, "Recorded.", "de"))
-    assert stage.call.first_answer() == Join(JOINED.url, JOINED.name, "Recorded.", "de")
+    assert stage.call.answering.first() == Join(JOINED.url, JOINED.name, "Recorded.", "de")
     stage.says(messages.StartRecording(1))
     stage.says(messages.StartTranscription(2))
     await asyncio.sleep(EARLY_SECONDS + 5)
@@ -547,7 +547,7 @@ async def test_what_the_carrier_is_to_keep_begins_when_the_caller_is_joined() ->
 @virtual_time
 async def test_a_caller_of_whom_nobody_says_that_they_are_joined_is_not_recorded() -> None:
     stage = direct()
-    promise(stage.call.first_answer())
+    promise(stage.call.answering.first())
     join(stage)
     stage.says(messages.StartRecording(1))
     await asyncio.sleep(ON_LINE_SECONDS + 1)
@@ -560,7 +560,7 @@ async def test_a_caller_of_whom_nobody_says_that_they_are_joined_is_not_recorded
 @virtual_time
 async def test_nobody_waits_for_a_caller_who_has_hung_up_before_that() -> None:
     stage = direct()
-    promise(stage.call.first_answer())
+    promise(stage.call.answering.first())
     join(stage)
     stage.says(messages.StartRecording(1))
     await settled()

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.calls import registry
 from gateway.calls.answers import Apologise, Busy, Connect, Dial, HangUp, Unanswered
-from gateway.calls.call import NEXT_SECONDS
+from gateway.calls.deadlines import NEXT_SECONDS
 from gateway.calls.registry import MEMORY_SECONDS, MOST_REMEMBERED, WATCH_SECONDS, Calls
 from gateway.calls.state import CallState, Plan
 from gateway.calls.stream import CallStream

@@ -109,7 +109,7 @@ async def test_an_agent_that_asks_twice_is_answered_twice() -> None:
     stage.open_stream()
     stage.says(messages.HangUp(1))
     stage.says(messages.HangUp(2))
-    stage.call.next_answer()
+    stage.call.answering.next()
     assert stage.worker.heard[-3:-1] == [messages.Reply(1), messages.Reply(2)]
     stage.close()
 
@@ -163,7 +163,7 @@ async def test_a_caller_who_is_passed_on_is_recorded_no_more() -> None:
     stage = Stage()
     stage.open_stream()
     stage.says(messages.Transfer(1, "kitchen"))
-    stage.call.next_answer()
+    stage.call.answering.next()
     await settled()
     assert stage.call.recorder.over
     assert stage.leg.left_off == 1

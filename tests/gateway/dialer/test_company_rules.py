@@ -6,8 +6,8 @@ from typing import cast
 import pytest
 
 from gateway.calls.answers import IncomingCall, PlacedFor
-from gateway.calls.call import CallRules
 from gateway.calls.registry import Calls
+from gateway.calls.rules import CallRules
 from gateway.dialer.company_rules import rules_by_company
 from gateway.dialer.numbers import NumberRules
 from gateway.farm.farm import Farm

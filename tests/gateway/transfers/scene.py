@@ -76,7 +76,7 @@ class Scene:
     async def held(self) -> Answer:
         """... and the carrier asks what is next: the caller waits, and the human is called."""
         await self.ordered()
-        answer = self.call.next_answer()
+        answer = self.call.answering.next()
         await settled()
         return answer
 

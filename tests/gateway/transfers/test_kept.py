@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.calls.call import NEXT_SECONDS
+from gateway.calls.deadlines import NEXT_SECONDS
 from gateway.carriers.control import CallGoneError, CarrierError, CarrierUnavailableError
 from tests.gateway.transfers.scene import HUMAN, Scene
 from tests.virtual_time import settled, virtual_time
@@ -17,8 +17,8 @@ async def test_nothing_is_kept_while_the_caller_waits_and_it_goes_on_when_they_a
     leg = scene.stage.leg
     await scene.ordered()
     assert leg.paused == []
-    scene.call.next_answer()
-    scene.call.next_answer()  # a carrier that asks again
+    scene.call.answering.next()
+    scene.call.answering.next()  # a carrier that asks again
     await settled()
     assert leg.paused == [True]
     scene.ended("busy")
@@ -55,7 +55,7 @@ async def test_it_ends_when_a_human_takes_the_call_and_never_goes_on_before() ->
 async def test_a_new_stream_without_a_transfer_changes_nothing() -> None:
     scene = Scene()
     scene.call.stream_ended(scene.stream, False, "lost")
-    scene.call.next_answer()
+    scene.call.answering.next()
     scene.back()
     await settled()
     assert scene.stage.leg.paused == []

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.calls.answers import Apologise, Brief, Connect, Excuse, HangUp, Hold, Meet, Unanswered
-from gateway.calls.call import NEXT_SECONDS
+from gateway.calls.deadlines import NEXT_SECONDS
 from gateway.calls.holding import LEFT_SECONDS, PAUSES
 from gateway.calls.state import CallState, Plan
 from gateway.calls.warm_order import TransferRefusedError
@@ -31,9 +31,9 @@ async def test_the_caller_is_on_hold_before_anybody_is_called() -> None:
     await scene.ordered()
     assert scene.state() is CallState.LEAVING
     assert scene.dialer.orders == []
-    hold = scene.call.next_answer()
+    hold = scene.call.answering.next()
     assert isinstance(hold, Hold)
-    assert scene.call.next_answer() == hold, "a carrier that asks again is told the same"
+    assert scene.call.answering.next() == hold, "a carrier that asks again is told the same"
     await settled()
     (order,) = scene.dialer.orders
     assert (order.to, order.ring_seconds, order.transfer_of) == (NUMBER, 20, scene.call.sid)
@@ -76,7 +76,7 @@ async def test_the_human_is_told_and_asked_and_meets_the_caller() -> None:
     ]
     assert scene.outcomes == ["accepted"]
     scene.stage.worker.exit()
-    assert scene.call.dial_ended(answered=True) == HangUp()
+    assert scene.call.answering.dial_ended(answered=True) == HangUp()
     assert len(scene.desk) == 1
     scene.ended("completed")
     assert len(scene.desk) == 0
@@ -98,7 +98,7 @@ async def test_a_talk_that_is_over_before_it_was_heard_of_has_been_one() -> None
     scene = Scene()
     await scene.asked()
     scene.desk.replied(scene.marker, 1, "1", "")
-    assert scene.call.dial_ended(answered=True) == HangUp()
+    assert scene.call.answering.dial_ended(answered=True) == HangUp()
     assert scene.outcomes == ["accepted"]
     assert scene.call.flow.reason == "transferred"
     scene.close()
@@ -268,7 +268,7 @@ async def test_a_call_that_is_in_doubt_is_waited_for() -> None:
 async def test_a_room_that_could_not_be_had_is_answered_with_a_stream() -> None:
     scene = Scene()
     await scene.held()
-    answer = scene.call.dial_ended(answered=False)
+    answer = scene.call.answering.dial_ended(answered=False)
     assert isinstance(answer, Connect)
     await settled()
     assert scene.stage.leg.enforced == [], "the carrier has asked"
@@ -321,7 +321,7 @@ async def test_a_carrier_that_is_away_for_good_ends_the_call() -> None:
     await asyncio.sleep(sum(PAUSES) + 1)
     assert scene.call.flow.reason == "the carrier could not be told"
     assert scene.outcomes == ["caller_left"]
-    assert scene.call.next_answer() == Apologise(FALLBACK), "who is fetched back later is told"
+    assert scene.call.answering.next() == Apologise(FALLBACK), "who is fetched back later is told"
     scene.close()
 
 
@@ -440,7 +440,7 @@ async def test_a_cold_transfer_on_hold_goes_elsewhere_and_stops_the_ringing() ->
     await settled()
     assert scene.state() is CallState.DIALLED
     assert scene.dialer.hung_up == [scene.marker]
-    assert scene.call.dial_ended(answered=False) == Unanswered()
+    assert scene.call.answering.dial_ended(answered=False) == Unanswered()
     scene.close()
 
 
@@ -548,7 +548,7 @@ async def test_a_call_of_an_account_that_is_nobodys_is_not_transferred() -> None
         await scene.call.holding.begin(scene.order())
     scene.dialer.companies = {scene.call.incoming.account_sid: 5}
     await scene.call.holding.begin(scene.order())
-    scene.call.next_answer()
+    scene.call.answering.next()
     await settled()
     assert scene.dialer.orders[0].company == 5
     scene.close()
