@@ -1,6 +1,6 @@
 """The gateway's HTTP application: Twilio's webhooks, health, metrics, the API."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
@@ -34,10 +34,11 @@ def application(
     store: Store | None = None,
     pages: Iterable[Route] = (),
     figures_of: Iterable[Collector] = (),
+    dials: Callable[[], str] = lambda: "unknown",
 ) -> Starlette:
     """Return the application. ``prefix`` is the path of ``PUBLIC_URL``, ``pages`` are further.
 
-    ``figures_of`` are further parts that measure something.
+    ``figures_of`` are further parts that measure something, ``dials`` tells which gateway dials.
     """
     metrics = Metrics(calls, farm, store, figures_of)
 
@@ -47,7 +48,8 @@ def application(
     async def ready(request: Request) -> Response:
         able = farm.ready and not calls.draining
         why = "ready" if able else "draining" if calls.draining else "no release"
-        return JSONResponse({"status": why, "calls": len(calls)}, 200 if able else 503)
+        told = {"status": why, "calls": len(calls), "dials": dials()}
+        return JSONResponse(told, 200 if able else 503)
 
     async def figures(request: Request) -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE)

@@ -196,6 +196,7 @@ class Assembly:
             (*call_me.routes(), *HoldMusic().routes(), *self.ultravox.routes()),
             (OutboxFigures(self.webhooks.outbox), CampaignFigures(self.campaigns)),
         )
+            dials=lambda: self.dialer.right.standing.value,
 
     # Running -----------------------------------------------------------------------------------
 

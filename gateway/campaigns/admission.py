@@ -33,7 +33,7 @@ class Admitted(msgspec.Struct, frozen=True):
 
     def repeated(self, number: int) -> RefusedLead:
         """Return it as refused, because lead ``number`` has the same phone."""
-        return RefusedLead(self.row, self.phone, f"lead {number} has the same number")
+        return RefusedLead(self.row, self.phone, f"lead {number + 1} has the same number")
 
 
 async def admitted(
@@ -58,7 +58,7 @@ async def admitted(
             refused.append(RefusedLead(row, it.phone[:40], str(error)))
             continue
         if not repeats and phone in seen:
-            refused.append(RefusedLead(row, phone, f"row {seen[phone]} has the same number"))
+            refused.append(RefusedLead(row, phone, f"row {seen[phone] + 1} has the same number"))
             continue
         seen[phone] = row
         good.append(Admitted(row, phone, it.variables))

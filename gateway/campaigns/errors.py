@@ -55,4 +55,4 @@ class BadLeadsError(CampaignError):
     def __str__(self) -> str:
         first = self.refused[0]
         more = f", and {len(self.refused) - 1} more" if len(self.refused) > 1 else ""
-        return f"row {first.row}: {first.reason}{more}; mend them, or have bad ones skipped"
+        return f"row {first.row + 1}: {first.reason}{more}; mend them, or have bad ones skipped"

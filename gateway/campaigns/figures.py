@@ -23,3 +23,5 @@ class CampaignFigures(Collector):
             ("waiting", "Campaigns that wait for the database.", it.waiting),
         ):
             yield GaugeMetricFamily(f"callfarm_campaigns_{name}", what, value)
+        what = "Whether this gateway is the one that dials for its database."
+        yield GaugeMetricFamily("callfarm_dials", what, it.dials)

@@ -1,6 +1,6 @@
 """A file of leads, as people have it: CSV of any spreadsheet, JSON, or a bare list of numbers.
 
-Every row comes out, as a `Row` or as a `BadRow` with its line and what is wrong; none is lost. A
+Every row comes out, as a `Row` or as a `BadRow` with its number and what is wrong; none is lost. A
 file that cannot be read as a whole, a quote that is never closed for one, raises `LeadFileError`.
 Whether a number may be called is not known here.
 """
@@ -48,7 +48,11 @@ class LeadFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Somebody to call. ``phone`` is as it is written, ``line`` counts from 1."""
+    """Somebody to call. ``phone`` is as it is written.
+
+    ``line`` is the row of it as a spreadsheet counts them, from 1 and blank ones included: a cell
+    with line breaks is in one row.
+    """
 
     line: int
     phone: str
@@ -126,13 +130,16 @@ def _csv(text: str, column: str | None) -> LeadFile:
 
 
 def _records(text: str, delimiter: str, before: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record that is not blank, with the line where it begins; ``before`` are others."""
+    """Yield each record that is not blank, with its row in a spreadsheet.
+
+    ``before`` are lines of the file that are none of its rows.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = before + 1
+    line = before + 1  # where a text editor has it: of a file that no spreadsheet reads right
     try:
-        for record in reader:
+        for row, record in enumerate(reader, 1):
             if any(cell.strip() for cell in record):
-                yield line, record
+                yield row, record
             line = before + reader.line_num + 1
     except csv.Error as error:
         raise LeadFileError(_csv_advice(str(error)), line) from error

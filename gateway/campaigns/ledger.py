@@ -131,9 +131,16 @@ class CampaignLedger:
         return frozenset(str(row["id"]) for row in rows)
 
     async def claim(self, lead: Lead, attempt_id: str) -> bool:
-        """Take a lead that waits for an attempt of this id; false if it does not wait any more."""
+        """Take a lead that waits for an attempt of this id; false if it does not wait any more.
+
+        False also if the campaign does not run: it may have been halted at another gateway.
+        """
+        it = campaigns.c
+        runs = (it.id == self._campaign, it.state == CampaignState.RUNNING.value)
         changed = await self._store.commit(
-            self._moved(lead.number, LeadMove.DIAL).values(
+            self._moved(lead.number, LeadMove.DIAL)
+            .where(select(it.id).where(*runs).exists())
+            .values(
                 attempts=lead.attempts + 1,
                 attempt_id=attempt_id,
                 outcome=None,
@@ -142,6 +149,28 @@ class CampaignLedger:
             )
         )
         return changed == 1
+
+    async def give_back(
+        self, lead: Lead, attempt_id: str, why: str, *, cancelled: bool = False
+    ) -> bool:
+        """Let a lead wait that was claimed for an attempt which was never written down.
+
+        ``lead`` is as it was before the claim; if the campaign is ``cancelled``, so is the lead.
+        False if the attempt is there after all, or the lead is another's.
+        """
+        table = leads.c
+        whose = (
+            table.campaign_id == self._campaign,
+            table.number == lead.number,
+            table.attempt_id == attempt_id,
+        )
+        # Locked first: whoever writes the attempt down meanwhile waits, and finds the lead gone.
+        locked = select(table.number).where(*whose).with_for_update()
+        written = select(attempts.c.id).where(attempts.c.id == attempt_id).exists()
+        move = LeadMove.CANCEL if cancelled else LeadMove.NOT_PLACED
+        back = self._moved(lead.number, move).where(*whose, ~written)
+        values = {"attempts": lead.attempts, "next_at": 0.0, "error": why}
+        return await self._store.commit(locked, back.values(values)) == 1
 
     async def settle(self, settlements: Iterable[Settlement]) -> None:
         """Write down what became of attempts, all or none."""

@@ -1,5 +1,7 @@
 """The campaigns that run: a `Runner` for each that should have one, and for no other.
 
+    the right to dial ──> all that should run ──lost──> none     each:
+
     begin ──> runs ──everybody called, or halted and no call in flight──> gone
                 └──resumed meanwhile, or failed unforeseen──> runs once more
 
@@ -30,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 RESTART_SECONDS = 5.0
 
-WATCH_SECONDS = 10.0
+WATCH_SECONDS = 2.0
 """Between two looks whether those run that should, and no others."""
 
 RETRY_SECONDS = 0.5
@@ -38,11 +40,15 @@ RETRY_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class CampaignStatistics:
-    """What campaigns do now: those with a runner, leads in flight, those without a database."""
+    """What campaigns do now: those with a runner, leads in flight, those without a database.
+
+    ``dials``: whether this gateway is the one that dials.
+    """
 
     running: int
     calls: int
     waiting: int
+    dials: bool
 
 
 class Lives:
@@ -92,6 +98,7 @@ class Lives:
             running=len(runners),
             calls=sum(it.calls for it in runners),
             waiting=sum(it.is_waiting for it in runners),
+            dials=self._around.dialer.right.held,
         )
 
     def _heard(self, attempt: Attempt) -> None:
@@ -102,16 +109,33 @@ class Lives:
     # From the database -------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Go on with what the gateway before this one has left, and run until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            try:
-                await asyncio.to_thread(zones_of, "+493012345678")  # reads the zones of all numbers
+        """Run campaigns whenever this gateway is the one that dials, until cancelled.
+
+        Each time it goes on with what another one, or another life, has left. A runner does not
+        outlive the right: what it knows of its leads is another's to change from then on.
+        """
+        await asyncio.to_thread(zones_of, "+493012345678")  # reads the zones of all numbers
+        right = self._around.dialer.right
+        while True:
+            await right.gained()
+            async with asyncio.TaskGroup() as tasks:
+                living = tasks.create_task(self._live_all())
+                await right.lost()
+                if not self._draining:  # else calls in flight are followed to their end
+                    living.cancel()
+
+    async def _live_all(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
                 for it in await self._left_behind():
                     self._begin(it)
                 await self._watch()
-            finally:
-                self._tasks = None
+        finally:
+            self._tasks = None
+            self._runners.clear()
+            self._lives.clear()
+            self._again.clear()
 
     async def _left_behind(self) -> Sequence[CampaignView]:
         while True:

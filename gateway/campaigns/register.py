@@ -151,6 +151,7 @@ class Register:
             next_at=min((at for at in waiting if at), default=None) if all(waiting) else None,
             started=it.started,
             ended=it.ended,
+            elsewhere=None,
         )
 
     async def leads(

@@ -44,6 +44,11 @@ from gateway.dialer.lines import Line
 from gateway.dialer.order import dial_id
 from gateway.store.store import StoreError
 
+_STOPPED = "the gateway was stopped before it was dialled"
+
+NOT_CLAIMED_SECONDS = 0.5
+"""How long nobody is called after a lead turned out to be another's: so may be the campaign."""
+
 
 class Runner:
     """Runs one campaign; ``run`` is its life. ``halt`` lets it end with the calls in flight."""
@@ -198,6 +203,7 @@ class Runner:
         else:
             self._land(flight)
             self._scheduler.refresh()
+            self._pause_until(self._around.mono() + NOT_CLAIMED_SECONDS)
 
     async def _dial(self, flight: Flight, key: str) -> None:
         answer = await place(
@@ -206,13 +212,16 @@ class Runner:
         if answer.placed:
             self._carrier_pause = FIRST_PAUSE
         elif answer.quiet:
-            self._quiet_until = self._around.mono() + self._carrier_pause
+            self._pause_until(self._around.mono() + self._carrier_pause)
             self._carrier_pause = min(2 * self._carrier_pause, LAST_PAUSE)
         elif answer.stop is not None:
             # Nobody else is called until that is written down.
             self._quiet_until, why = math.inf, answer.stop
             await self._persistent(lambda: self._stop(why))
         self._flights.news.set()
+
+    def _pause_until(self, mono: float) -> None:
+        self._quiet_until = max(self._quiet_until, mono)
 
     # Beginnings and ends -----------------------------------------------------------------------
 
@@ -252,14 +261,16 @@ class Runner:
         for it in flying:
             if it.lead.number in self._flights:
                 continue
-            attempt = await dialer.progress(it.attempt_id)
             before = Lead(
                 it.lead.number, it.lead.phone, max(0, it.lead.attempts - 1), it.lead.variables
             )
-            flight = self._take_off(before, it.attempt_id, recovered=True)
-            if attempt is None:
-                flight.not_placed("the gateway was stopped before it was dialled")
-            else:
+            attempt = await dialer.progress(it.attempt_id)
+            if attempt is None and not await self._ledger.give_back(
+                before, it.attempt_id, _STOPPED
+            ):
+                attempt = await dialer.progress(it.attempt_id)
+            if attempt is not None:
+                self._take_off(before, it.attempt_id, recovered=True)
                 self.heard(dialer.following.adopt(attempt))
 
     # Trouble -----------------------------------------------------------------------------------

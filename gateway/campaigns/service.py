@@ -2,7 +2,8 @@
 
     create ──> add leads ──> start ──> progress ... ──> report       pause, resume, cancel
 
-What is asked for is in the database when a method returns; `Lives` does the rest. All methods raise
+What is asked for is in the database when a method returns; `Lives` does the rest, here or at the
+gateway that dials. All methods raise
 `StoreError` when the database is away, and `CampaignError`.
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from gateway.campaigns.admission import Candidate, admitted
@@ -142,7 +144,7 @@ class Campaigns:
         found = await self._register.get(campaign)
         if found is None:
             raise NoSuchCampaignError(campaign)
-        return found
+        return self._shown(found)
 
     async def list(
         self,
@@ -152,11 +154,20 @@ class Campaigns:
         limit: int = 50,
     ) -> Sequence[CampaignView]:
         """Return campaigns, the newest first; ``before`` (when the last one was made) continues."""
-        return await self._register.list(state, company, before, min(limit, MOST_LISTED))
+        found = await self._register.list(state, company, before, min(limit, MOST_LISTED))
+        return [self._shown(it) for it in found]
 
     async def progress(self, campaign: str) -> Progress:
         """Return how far a campaign is."""
-        return await self._register.progress(await self.get(campaign))
+        it = await self.get(campaign)
+        progress = await self._register.progress(it)
+        return msgspec.structs.replace(progress, elsewhere=it.elsewhere)
+
+    def _shown(self, it: CampaignView) -> CampaignView:
+        elsewhere = self._around.dialer.right.elsewhere
+        if elsewhere is None or it.state != CampaignState.RUNNING:
+            return it
+        return msgspec.structs.replace(it, elsewhere=elsewhere)
 
     async def leads(
         self, campaign: str, after: int = -1, limit: int = 100, state: str | None = None

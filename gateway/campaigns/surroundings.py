@@ -11,6 +11,7 @@ from gateway.dialer.attempt import Attempt
 from gateway.dialer.following import Following
 from gateway.dialer.lines import Line
 from gateway.dialer.order import Dialled, Order
+from gateway.dialer.right import Right
 
 
 class Dialling(Protocol):
@@ -19,6 +20,11 @@ class Dialling(Protocol):
     @property
     def following(self) -> Following:
         """The attempts under way."""
+        ...
+
+    @property
+    def right(self) -> Right:
+        """Whether this gateway is the one that dials for the database."""
         ...
 
     async def dial(self, order: Order) -> Dialled:

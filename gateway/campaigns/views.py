@@ -10,8 +10,11 @@ import msgspec
 from gateway.campaigns.policy import Policy
 
 
-class CampaignView(msgspec.Struct, frozen=True):
-    """A campaign. ``why`` is why it is stopped, ``total`` how many leads it has."""
+class CampaignView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A campaign. ``why`` is why it is stopped, ``total`` how many leads it has.
+
+    ``elsewhere`` says so if it runs and another gateway dials for the database.
+    """
 
     id: str
     name: str
@@ -23,14 +26,15 @@ class CampaignView(msgspec.Struct, frozen=True):
     started: float | None
     ended: float | None
     policy: Policy
+    elsewhere: str | None = None
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far a campaign is: leads by their state.
 
     ``outcomes`` counts what came of those that were attempted (``answered``, ``busy``, ...),
     ``attempts`` all calls that were placed. ``next_at`` is when the next lead that waits may be
-    called, if it is not yet.
+    called, if it is not yet. ``elsewhere`` is as in `CampaignView`.
     """
 
     id: str
@@ -50,6 +54,7 @@ class Progress(msgspec.Struct, frozen=True):
     next_at: float | None
     started: float | None
     ended: float | None
+    elsewhere: str | None = None
 
 
 class LeadView(msgspec.Struct, frozen=True):
@@ -83,7 +88,7 @@ class LeadPage(msgspec.Struct, frozen=True):
 
 
 class RefusedLead(msgspec.Struct, frozen=True):
-    """A row that is not called. ``row`` counts from 0 in what was given."""
+    """A row that is not called. ``row`` counts from 0 in what was given; ``reason`` from 1."""
 
     row: int
     phone: str

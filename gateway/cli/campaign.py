@@ -61,7 +61,7 @@ def run(
     Example: callfarm campaign run leads.csv --agent Caller --concurrency 5 --hours 9-18
     """
     from gateway.cli.campaign_rows import checked
-    from gateway.cli.campaign_start import enrolled
+    from gateway.cli.campaign_start import enrolled, free_name
 
     chosen = settings(data_dir=data_dir)
     allowed = given.hours_of(hours, days, holiday or [], zone)
@@ -72,7 +72,8 @@ def run(
     if dry_run:
         _checked(len(people), policy, json)
         return
-    made = enrolled(chosen.data_dir, name or leads.stem, policy, company, people, skip_bad=skip_bad)
+    name = free_name(chosen.data_dir, name, leads)
+    made = enrolled(chosen.data_dir, name, policy, company, people, skip_bad=skip_bad)
     if detach:
         _told(made, json)
     else:
@@ -112,6 +113,8 @@ def list_(
             for it in shown
         ],
     )
+    for elsewhere in {it["elsewhere"] for it in shown if it.get("elsewhere")}:
+        note(elsewhere)
 
 
 @campaign.command()
@@ -130,6 +133,8 @@ def show(which: Which, data_dir: DataDir = None, json: AsJson = False) -> None:
     note(counts(it))
     if it["outcomes"]:
         note(outcomes(it))
+    if it.get("elsewhere"):
+        note(it["elsewhere"])
     if it["next_at"] and it["state"] == "running" and not it["dialling"] + it["in_progress"]:
         note(f"the next call is due {when(it['next_at'])}")
 
@@ -224,6 +229,8 @@ def _told(it: dict[str, Any], json: bool) -> None:
         as_json(it)
     else:
         note(f"{it['id']}  {it['name']} is {it['state']}, {it['total']} leads")
+        if it.get("elsewhere"):
+            note(it["elsewhere"])
 
 
 def _found(data_dir: DataDir, which: str) -> str:
@@ -235,5 +242,5 @@ def _found(data_dir: DataDir, which: str) -> str:
         return str((exact or meant)[0]["id"])
     if meant:
         ids = ", ".join(f"{it['id']} ({ago(it['created'])})" for it in meant[:5])
-        fail(f"several campaigns are meant by {which!r}: {ids}")
+        fail(f"several campaigns are meant by {which!r}, say it by id: {ids}")
     return which  # the gateway says that there is none, or knows an older one

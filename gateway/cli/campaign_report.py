@@ -66,6 +66,7 @@ def _as_csv(out: IO[str], leads: Iterator[dict[str, Any]], variables: list[str])
     count = 0
     for it in leads:
         cells = [_cell(name, it[name]) for name in _COLUMNS]
+        cells[0] += 1  # people count from 1
         cells += [it["variables"].get(name) for name in variables]
         writer.writerow([_safe(cell) for cell in cells])
         count += 1

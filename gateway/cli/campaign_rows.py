@@ -33,7 +33,7 @@ def tell_bad(bad: list[BadRow], total: int, *, skip_bad: bool) -> None:
     """List bad rows; leave unless they are skipped."""
     for it in bad[:_MOST_SHOWN]:
         number = f" ({it.phone})" if it.phone and it.phone not in it.reason else ""
-        note(f"line {it.line}: {it.reason}{number}", to_stderr=True)
+        note(f"row {it.line}: {it.reason}{number}", to_stderr=True)
     if len(bad) > _MOST_SHOWN:
         note(f"... and {len(bad) - _MOST_SHOWN} more", to_stderr=True)
     if not skip_bad:
@@ -54,7 +54,7 @@ def _sorted(rows: Iterable[Row | BadRow], rules: NumberRules) -> tuple[list[Row]
             bad.append(BadRow(it.line, it.phone, str(error)))
             continue
         if phone in seen:
-            bad.append(BadRow(it.line, phone, f"line {seen[phone]} has the same number"))
+            bad.append(BadRow(it.line, phone, f"row {seen[phone]} has the same number"))
             continue
         seen[phone] = it.line
         good.append(Row(it.line, phone, it.variables))

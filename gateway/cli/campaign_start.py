@@ -1,5 +1,6 @@
 """Makes a campaign at the running gateway, gives it its leads, and starts it."""
 
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,19 @@ def enrolled(
         if not started:
             _ask(folder, "POST", f"{path}/cancel")
     return shown
+
+
+def free_name(folder: Path, wanted: str | None, file: Path) -> str:
+    """Return a name by which a new campaign can be told from others: ``wanted``, or the file's.
+
+    A wanted one that is taken is refused; the file's gets a number, so that it can be run again.
+    """
+    every = _ask(folder, "GET", "/api/campaigns?limit=200")["campaigns"]
+    taken = {it["name"] for it in every}
+    if wanted is not None and wanted in taken:
+        fail(f"there is a campaign {wanted!r} already: give this one another --name")
+    names = (f"{file.stem}-{number}" for number in count(2))
+    return next(it for it in chain([wanted or file.stem], names) if it not in taken)
 
 
 def _add_all(folder: Path, path: str, people: list[Row]) -> list[BadRow]:

@@ -47,12 +47,12 @@ def ringing(attempts: Iterable[Attempt], now: float) -> int:
     )
 
 
-def check_room(order: Order, room: float) -> None:
+def check_room(room: float) -> None:
     """Raise `DialUnavailableError` if whoever answers would hear that all lines are busy.
 
-    ``room`` is for how many more calls there is some. A human who takes a call over needs none.
+    ``room`` is for how many more calls there is some.
     """
-    if room < 1 and not order.transfer_of:
+    if room < 1:
         sentence = "as many calls as may be are in progress, or ring (MAX_CALLS): ask again later"
         raise DialUnavailableError(sentence)
 

@@ -1,5 +1,7 @@
 """One attempt to call a number: what is known of it, from the wish to the last callback.
 
+    ordered ──taken by who dials──> creating (else refused)
+
     creating ──the carrier's answer──> created ──> ringing ──> answered ──> ended
        │  └──no answer──> doubt ──found───┘ │          │                     ↑
        │                    └──not found──> lost       └─────────────────────┤
@@ -21,6 +23,8 @@ from shared.machine import Machine
 class AttemptState(Enum):
     """Where an attempt stands."""
 
+    ORDERED = "ordered"
+    """Written down at a gateway that does not dial, for the one that does."""
     CREATING = "creating"
     DOUBT = "doubt"
     """The carrier was asked and did not answer: perhaps it calls."""
@@ -36,6 +40,7 @@ class AttemptState(Enum):
 _A = AttemptState
 _ALIVE = (_A.CREATED, _A.RINGING, _A.ANSWERED, _A.ENDED)
 MOVES: dict[AttemptState, frozenset[AttemptState]] = {
+    _A.ORDERED: frozenset({*_ALIVE, _A.CREATING, _A.DOUBT, _A.REFUSED, _A.LOST}),
     _A.CREATING: frozenset({*_ALIVE, _A.DOUBT, _A.REFUSED, _A.LOST}),
     _A.DOUBT: frozenset({*_ALIVE, _A.LOST}),
     _A.CREATED: frozenset(_ALIVE[1:]),
@@ -47,7 +52,7 @@ MOVES: dict[AttemptState, frozenset[AttemptState]] = {
 }
 
 OPEN = frozenset({_A.CREATING, _A.DOUBT, *_ALIVE[:-1]})
-"""States after which something must come."""
+"""States after which something must come from the carrier."""
 
 NOT_NOW = "not-now"
 """The status of an attempt that the carrier never took up: the same order may be tried again."""

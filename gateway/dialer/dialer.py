@@ -9,46 +9,42 @@ on as any other; `plan` tells that webhook what the call is for.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
 
 import structlog
 
 from gateway.calls.answers import PlacedFor
-from gateway.carriers.control import CallControl, CarrierError, CarrierUnavailableError
+from gateway.carriers.control import CallControl
 from gateway.carriers.placing import Machine, PlacedCalls
 from gateway.dialer.acceptance import check_room, check_variables, numbers, ringing
+from gateway.dialer.agent_choice import Agents, chosen
+from gateway.dialer.asking import Asking
 from gateway.dialer.attempt import NOT_NOW, Attempt, AttemptState, CallPlan
+from gateway.dialer.catching_up import CatchingUp
 from gateway.dialer.do_not_call import DoNotCall
-from gateway.dialer.errors import DialInDoubtError, DialRefusedError, DialUnavailableError
+from gateway.dialer.errors import (
+    DialError,
+    DialInDoubtError,
+    DialRefusedError,
+    DialUnavailableError,
+)
 from gateway.dialer.follow_times import FollowTimes
 from gateway.dialer.following import Following
+from gateway.dialer.handing_over import HandingOver
 from gateway.dialer.ledger import Ledger
 from gateway.dialer.lines import Line, Lines
 from gateway.dialer.numbers import prepare
-from gateway.dialer.order import Dialled, Order, new_call, new_id, placed_for
+from gateway.dialer.order import Dialled, Order, new_id, placed_for
 from gateway.dialer.placed import Placed
+from gateway.dialer.right import Right
 from gateway.store.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
 
-CALLBACK_SECONDS = 3.0
-"""How long a callback may take to tell what the carrier's lost answer did not."""
-
 PLAN_SECONDS = 3.0
 """How long the database may take to tell what an answered call is for; somebody is on the line."""
-
-
-class Agents(Protocol):
-    """What is known of the agents that are live."""
-
-    def named(self, name: str) -> str | None:
-        """Return the full name (``module:Class``) of an agent, ``None`` if there is none."""
-
-    def machine_policy(self, agent: str, number: str) -> str:
-        """Return the policy of an agent, or of the one that answers ``number`` if it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +67,30 @@ class Dialer(PlacedCalls):
         rules: DialRules,
         times: FollowTimes | None = None,
         clock: Callable[[], float] = time.time,
+        right: Right | None = None,
     ) -> None:
         self._lines, self._agents, self._rules, self._now = lines, agents, rules, clock
         self._ledger, self.do_not_call = Ledger(store), DoNotCall(store)
-        self.following = Following(self._ledger, lines, times or FollowTimes(), clock)
+        self.right = right or Right()
+        times = times or FollowTimes()
+        self.following = Following(self._ledger, lines, times, clock, self.right)
+        self._catching_up = CatchingUp(self.following, self._ledger, times.catch_up)
+        self._asking = Asking(self.following, rules.origin or "")
+        self._handing = HandingOver(self._ledger, self.right, clock)
         self._placed = Placed(self._ledger, lines, self.following)
         self.room: Callable[[], float] = lambda: inf
         """Tells how many more calls this machine takes."""
-        self.draining = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether no call is placed any more. Setting it leaves dialling to another gateway."""
+        return self._asking.stopping
+
+    @draining.setter
+    def draining(self, it: bool) -> None:
+        self._asking.stopping = it
+        if it:
+            self.right.leave()
 
     # Placing -----------------------------------------------------------------------------------
 
@@ -86,11 +98,15 @@ class Dialer(PlacedCalls):
         """Place a call; return when the carrier has it.
 
         Raises `NumberRefusedError`, and the errors of `gateway.dialer.errors`. Nothing is ever
-        asked of the carrier twice for one order.
+        asked of the carrier twice for one order. If another gateway dials for the database, that
+        one is given the order, and its answer is waited for.
         """
+        here = await self._handing.stays_here(order)
         try:
             line = await self._lines.line(order.company)
-            attempt = await self._attempt(order, line)
+            attempt = await self._attempt(order, line, here=here)
+            if not here:
+                return await self._handed_over(attempt)
             turn_at = line.turn_at()
             if not await self._written(attempt, needed=order.key is not None):
                 before = await self._before(attempt)
@@ -98,20 +114,29 @@ class Dialer(PlacedCalls):
                     return before
         except StoreError as error:
             raise DialUnavailableError(f"the database is away: {error.sentence}") from error
-        self.following.follow(attempt)
+        return await self._asking.call(attempt, line, turn_at, lambda: self._wanted(order))
+
+    async def _handed_over(self, attempt: Attempt) -> Dialled:
+        ordered = self._handing.ordered(attempt)
+        if await self._ledger.open(ordered):
+            return await self._handing.outcome(ordered)
+        before = await self._before(ordered)
+        return before if before is not None else await self._handing.outcome(ordered)
+
+    def _wanted(self, order: Order) -> bool:
+        return order.wanted() and (order.campaign is None or self.right.held)
+
+    async def _carry_out(self, attempt: Attempt) -> None:
+        """Carry out an order that another gateway has handed over."""
         try:
-            await asyncio.sleep(turn_at - time.monotonic())
-            self._check_wanted(order)
-            placed = await line.control.place(new_call(attempt, self._rules.origin or ""))
-        except CarrierError as error:
-            await self._not_placed(attempt, error)
-        except BaseException as error:
-            # Stopped, or a fault of ours: perhaps it calls.
-            self.following.doubt(attempt, f"asking the carrier was cut off: {type(error).__name__}")
+            line = await self._lines.line(attempt.company)
+            self._check_room()
+            turn_at = line.turn_at()
+        except DialError as error:
+            attempt.status = NOT_NOW if isinstance(error, DialUnavailableError) else ""
+            self.following.fails(attempt, AttemptState.REFUSED, str(error))
             raise
-        else:
-            self.following.exists(attempt, placed)
-        return Dialled.of(attempt)
+        await self._asking.call(attempt, line, turn_at)
 
     async def check(self, order: Order) -> None:
         """Raise what would refuse an order before the carrier is asked, as `dial` does."""
@@ -135,17 +160,18 @@ class Dialer(PlacedCalls):
         except StoreError as error:
             raise DialUnavailableError(f"the database is away: {error.sentence}") from error
 
-    async def _attempt(self, order: Order, line: Line) -> Attempt:
-        """Return what is to be attempted. Raises what refuses it."""
+    async def _attempt(self, order: Order, line: Line, *, here: bool = True) -> Attempt:
+        """Return what is to be attempted, ``here`` or by another. Raises what refuses it."""
         if self._rules.origin is None:
             sentence = "the carrier is to reach this server: set PUBLIC_URL to its address"
             raise DialRefusedError("public-url", sentence)
         if self.draining:
             raise DialUnavailableError("the server is stopping: no new calls are placed")
-        check_room(order, self.room() - ringing(self.following, self._now()))
+        if here and not order.transfer_of:
+            self._check_room()
         to, from_ = numbers(order, line)
         await self.do_not_call.check(to, order.company)
-        agent = self._agent(order.agent or line.agent, line.agents)
+        agent = chosen(self._agents, order.agent or line.agent, line.agents)
         check_variables(order)
         machine = order.machine or Machine(self._agents.machine_policy(agent, from_))
         plan = CallPlan(
@@ -159,23 +185,13 @@ class Dialer(PlacedCalls):
         whose = (order.company, plan, self._now(), order.campaign, order.lead)
         return Attempt(new_id(order), to, from_, *whose, line.account_sid or "")
 
-    def _agent(self, name: str | None, allowed: Collection[str] | None) -> str:
-        if not name:
-            return ""
-        found = self._agents.named(name)
-        if found is None:
-            sentence = f"no agent is called {name[:80]!r}: name it in routes.toml, under agents"
-            raise DialRefusedError("agent", sentence)
-        if allowed is not None and found not in {self._agents.named(each) for each in allowed}:
-            known = ", ".join(allowed) or "none (settings.agents)"
-            sentence = f"the company may not use the agent {name[:80]!r}; it may use: {known}"
-            raise DialRefusedError("agent", sentence)
-        return found
+    def _check_room(self) -> None:
+        check_room(self.room() - ringing(self.following, self._now()))
 
     async def check_agent(self, name: str, company: int | None) -> None:
         """Raise `DialRefusedError` for an agent that a company may not name, or that is none."""
         try:
-            self._agent(name, await self._lines.agents_of(company))
+            chosen(self._agents, name, await self._lines.agents_of(company))
         except StoreError as error:
             raise DialUnavailableError(f"the database is away: {error.sentence}") from error
 
@@ -205,33 +221,13 @@ class Dialer(PlacedCalls):
             raise DialRefusedError("key", sentence)
         if found.sid:
             return Dialled.of(found, repeated=True)
+        if found.state is AttemptState.ORDERED:
+            return await self._handing.outcome(found, repeated=True)
         if found.status == NOT_NOW and await self._ledger.reopen(attempt):
             return None
         if found.is_open or found.status == NOT_NOW:
             raise DialInDoubtError(found.id, "the same order is being carried out")
         raise DialRefusedError("before", found.error or "the same order was not carried out")
-
-    def _check_wanted(self, order: Order) -> None:
-        """Raise `CarrierUnavailableError` for an order that must not be carried out any more."""
-        if self.draining or not order.wanted():
-            why = "the server is stopping" if self.draining else "the order was withdrawn"
-            raise CarrierUnavailableError("place the call", why, perhaps_done=False)
-
-    async def _not_placed(self, attempt: Attempt, error: CarrierError) -> None:
-        """Return if the call exists all the same. Raises what else is true."""
-        sentence = str(error)
-        if not isinstance(error, CarrierUnavailableError):
-            self.following.fails(attempt, AttemptState.REFUSED, sentence)
-            raise DialRefusedError("carrier", sentence, getattr(error, "code", 0)) from error
-        if not error.perhaps_done:
-            attempt.status = NOT_NOW  # who gives the same order again has it tried again
-            self.following.fails(attempt, AttemptState.REFUSED, sentence)
-            raise DialUnavailableError(sentence) from error
-        self.following.doubt(attempt, sentence)
-        if not await self.following.known(attempt, CALLBACK_SECONDS):
-            if attempt.state is AttemptState.LOST:
-                raise DialUnavailableError(sentence) from error
-            raise DialInDoubtError(attempt.id, sentence) from error
 
     # What the webhooks ask -----------------------------------------------------------------------
 
@@ -284,8 +280,12 @@ class Dialer(PlacedCalls):
 
     async def run(self) -> None:
         """Follow calls until cancelled, those of the gateway before this one first."""
-        await asyncio.to_thread(prepare)
-        await self.following.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.right.run())
+            await asyncio.to_thread(prepare)
+            tasks.create_task(self._handing.run(self._carry_out))
+            tasks.create_task(self.following.run())
+            tasks.create_task(self._catching_up.run())
 
     async def aclose(self) -> None:
         """Close what was opened for companies."""

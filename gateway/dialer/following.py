@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -23,31 +22,16 @@ from gateway.dialer.follow_times import FollowTimes
 from gateway.dialer.hanging_up import hang_up
 from gateway.dialer.ledger import Ledger
 from gateway.dialer.lines import Lines
+from gateway.dialer.right import Right, Standing
+from gateway.dialer.watch import Watch
 from gateway.store.store import StoreError
 
 log = structlog.get_logger(__name__)
 
-MOST_REMEMBERED = 1000
-"""Attempts that are over and kept in memory, the newest; the database has all."""
-
+MOST_REMEMBERED = 1000  # attempts that are over, the newest; the database has all
 MOST_LOOKS = 10  # at a time
 
 _UNDECIDED = frozenset({AttemptState.CREATING, AttemptState.DOUBT})
-
-
-@dataclass(slots=True)
-class _Watch:
-    """When an attempt is looked at next, and how that went so far. Times on a monotonic clock."""
-
-    attempt: Attempt
-    at: float
-    give_up_at: float
-    looks: int = 0
-    failures: int = 0
-    looking: bool = False
-    unwanted: bool = False
-    """It is to be ended as soon as it is known to exist."""
-    waiting: list["asyncio.Future[None]"] = field(default_factory=list)
 
 
 class Following:
@@ -59,15 +43,18 @@ class Following:
         lines: Lines,
         times: FollowTimes,
         clock: Callable[[], float] = time.time,
+        right: Right | None = None,
     ) -> None:
         self._ledger, self._lines, self._times = ledger, lines, times
+        self._right = right or Right()
+        self._right.listeners.append(self._stands)
         self._now, self._mono = clock, time.monotonic
-        self._open: dict[str, _Watch] = {}
+        self._open: dict[str, Watch] = {}
         self._past: OrderedDict[str, Attempt] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self.listeners: list[Callable[[Attempt], None]] = []
         self.recovered = asyncio.Event()
-        """The attempts of the gateway before this one are known here."""
+        """The attempts of the gateway that dialled before this one are known here."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -87,7 +74,7 @@ class Following:
 
     def follow(self, attempt: Attempt) -> None:
         """Follow a new attempt; whoever asks the carrier says what came of that."""
-        self._open[attempt.id] = _Watch(attempt, float("inf"), float("inf"))
+        self._open[attempt.id] = Watch(attempt, float("inf"), float("inf"))
 
     def adopt(self, recalled: Attempt) -> Attempt:
         """Follow an attempt of another life, if it is open; return the one to be followed."""
@@ -96,7 +83,7 @@ class Following:
             return known
         if recalled.is_open:
             now, times = self._mono(), self._times
-            watch = _Watch(recalled, now + times.first_look, now + times.give_up)
+            watch = Watch(recalled, now + times.first_look, now + times.give_up)
             self._open[recalled.id] = watch
         return recalled
 
@@ -108,26 +95,30 @@ class Following:
             self.answered_by(attempt, placed.answered_by)
         self.told(attempt, placed.sid, placed.status, final=placed.final)
 
-    def told(self, attempt: Attempt, sid: str, status: str, *, final: bool) -> None:
-        """The carrier says how the call ``sid`` stands."""
+    def told(
+        self, attempt: Attempt, sid: str, status: str, *, final: bool, written: bool = False
+    ) -> None:
+        """The carrier says how the call ``sid`` stands; ``written``: the database has it."""
         was_lost = attempt.state is AttemptState.LOST
         if not attempt.exists(sid, status, self._now(), final=final):
             return
         if was_lost and not final:
             log.error("a call that was given up rings after all: hung up", call_sid=sid)
             self._spawn(hang_up(attempt, self._lines, self._times.hang_up))
-        self._changed(attempt)
+        self._changed(attempt, written=written)
 
-    def answered_by(self, attempt: Attempt, verdict: str) -> None:
+    def answered_by(self, attempt: Attempt, verdict: str, *, written: bool = False) -> None:
         """The carrier knows who has answered."""
         if attempt.answered_by != verdict:
             attempt.answered_by = verdict
-            self._changed(attempt)
+            self._changed(attempt, written=written)
 
-    def fails(self, attempt: Attempt, state: AttemptState, error: str) -> None:
+    def fails(
+        self, attempt: Attempt, state: AttemptState, error: str, *, written: bool = False
+    ) -> None:
         """It was refused, or is lost."""
         if attempt.fails(state, error, self._now()):
-            self._changed(attempt)
+            self._changed(attempt, written=written)
 
     def doubt(self, attempt: Attempt, error: str) -> None:
         """The carrier did not answer."""
@@ -161,14 +152,15 @@ class Following:
             watch.unwanted = True
             self._end_unwanted(watch)
 
-    def _end_unwanted(self, watch: _Watch) -> None:
+    def _end_unwanted(self, watch: Watch) -> None:
         if watch.unwanted and watch.attempt.sid and watch.attempt.is_open:
             watch.unwanted = False
             self._spawn(hang_up(watch.attempt, self._lines, self._times.hang_up))
 
-    def _changed(self, attempt: Attempt) -> None:
-        self._ledger.write(attempt)
-        watch = self._open.get(attempt.id) or _Watch(attempt, 0.0, 0.0)
+    def _changed(self, attempt: Attempt, *, written: bool = False) -> None:
+        if not written:
+            self._ledger.write(attempt)
+        watch = self._open.get(attempt.id) or Watch(attempt, 0.0, 0.0)
         waiting, watch.waiting = watch.waiting, []
         if attempt.is_open:
             self._open[attempt.id] = watch
@@ -188,7 +180,7 @@ class Following:
             except Exception:
                 log.exception("somebody who follows calls failed", dial=attempt.id)
 
-    def _await(self, watch: _Watch) -> None:
+    def _await(self, watch: Watch) -> None:
         """Set when the next word of an attempt is overdue."""
         now, times, plan = self._mono(), self._times, watch.attempt.plan
         watch.failures = 0
@@ -203,10 +195,14 @@ class Following:
     # Looking -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Recover what another life has left, then look at what is overdue, until cancelled."""
+        """Look at what is overdue, until cancelled.
+
+        Whenever it has become this gateway that dials, it first takes up what is left of others.
+        """
         try:
-            await self._recover()
             while True:
+                if self._right.standing is Standing.HERE and not self.recovered.is_set():
+                    await self._recover()
                 self._look_around()
                 await asyncio.sleep(self._times.tick)
         finally:
@@ -227,7 +223,12 @@ class Following:
             pause = min(2 * pause, self._times.longest)
         for attempt in found:
             self.adopt(attempt)
-        self.recovered.set()
+        if self._right.standing is Standing.HERE:
+            self.recovered.set()
+
+    def _stands(self) -> None:
+        if self._right.standing is not Standing.HERE:
+            self.recovered.clear()  # another may dial from now on
 
     def _look_around(self) -> None:
         now, busy = self._mono(), sum(watch.looking for watch in self._open.values())
@@ -239,7 +240,7 @@ class Following:
                 busy += 1
                 self._spawn(self._look(watch))
 
-    async def _look(self, watch: _Watch) -> None:
+    async def _look(self, watch: Watch) -> None:
         attempt = watch.attempt
         pause = self._times.again
         try:
@@ -256,7 +257,7 @@ class Following:
             if watch.at <= self._mono():
                 watch.at = self._mono() + pause
 
-    async def _look_for(self, watch: _Watch) -> None:
+    async def _look_for(self, watch: Watch) -> None:
         attempt = watch.attempt
         others = await self._ledger.others(attempt)
         line = await self._lines.line(attempt.company)

@@ -1,12 +1,21 @@
 """The dialer of a gateway, made of its settings."""
 
+from pathlib import Path
+
+from sqlalchemy import URL
+
 from gateway.carriers.placing import CallPlacing
 from gateway.carriers.twilio.account import rest_of
+from gateway.dialer.advisory_lock import AdvisoryLock
+from gateway.dialer.agent_choice import Agents
 from gateway.dialer.companies import StoredCompanies
-from gateway.dialer.dialer import Agents, Dialer, DialRules
+from gateway.dialer.dialer import Dialer, DialRules
+from gateway.dialer.file_lock import FileLock
 from gateway.dialer.follow_times import FollowTimes
+from gateway.dialer.holder import Holder
 from gateway.dialer.lines import CompanyAccount, Lines, OperatorLine
 from gateway.dialer.numbers import NumberRules
+from gateway.dialer.right import Lock, Right
 from gateway.store.companies import Companies
 from gateway.store.store import Store
 from shared.settings import Settings
@@ -47,4 +56,12 @@ def make_dialer(
             int(settings.max_call_seconds),
         ),
         FollowTimes(first_look=min(8, give_up / 4), again=min(10, give_up / 4), give_up=give_up),
+        right=Right(lock_of(store.url), Holder.of(settings.data_dir)),
     )
+
+
+def lock_of(url: URL) -> Lock:
+    """Return what the gateways of a database have one at a time."""
+    if url.get_backend_name() == "sqlite":
+        return FileLock(Path(url.database or ""))
+    return AdvisoryLock(url)

@@ -15,6 +15,7 @@ from gateway.doctor.accounts import (
 from gateway.doctor.answering import check_answering
 from gateway.doctor.certificate import check_tls
 from gateway.doctor.database import check_database
+from gateway.doctor.dialling import check_dialling
 from gateway.doctor.engines import check_engines
 from gateway.doctor.files import check_agents, check_data_dir, check_env_file
 from gateway.doctor.finding import Finding, Report, SettingRow, Status, fail
@@ -42,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     check_clock,
     check_data_dir,
     check_database,
+    check_dialling,
     check_agents,
     check_env_file,
     check_tls,

@@ -54,10 +54,10 @@ async def test_a_spreadsheet_is_called_and_reported_row_by_row(
     async with gateway_of(tmp_path, twilio.base_url, free_port()) as gateway:
         code, told = await gateway.command("campaign", "run", str(file))
         assert code == 1
-        assert "line 3: there is no number" in told
-        assert "line 5: " in told
+        assert "row 3: there is no number" in told
+        assert "row 5: " in told
         assert "emergency" in told
-        assert "line 6: line 2 has the same number" in told
+        assert "row 6: row 2 has the same number" in told
         assert "3 of 6 rows cannot be called" in told
         assert not twilio.placed()
 
@@ -77,6 +77,7 @@ async def test_a_spreadsheet_is_called_and_reported_row_by_row(
             ("+49301234502", "busy", "busy"),
             ("+49301234503", "answered", "completed"),
         ]
+        assert [row["number"] for row in rows] == ["1", "2", "3"]
         assert rows[1]["variables.name"] == '"C" Carl'
         assert rows[0]["variables.city"] == "Köln"
 
@@ -96,6 +97,13 @@ async def test_a_spreadsheet_is_called_and_reported_row_by_row(
         assert [it["call_sid"] for it in json.loads(output.read_text())] == [
             call.sid for call in sorted(twilio.account.calls.values(), key=lambda it: it.to)
         ]
+
+        again = ("campaign", "run", str(file), "--skip-bad", "--detach", "--hours", "0-24")
+        code, told = await gateway.command(*again, "--name", "spring")
+        assert (code, "there is a campaign 'spring' already" in told) == (1, True)
+        code, told = await gateway.command(*again, "--machine", "hang-up")
+        assert (code, "spring-2 is running" in told) == (0, True)
+        assert (await gateway.command("campaign", "cancel", "spring-2"))[0] == 0
 
         code, told = await gateway.command("campaign", "list", "--json")
         assert (code, json.loads(told)) == (0, [])

@@ -116,9 +116,9 @@ async def yard(
 
 
 @asynccontextmanager
-async def successor(it: Yard) -> AsyncIterator[Yard]:
-    """Open the campaigns of a gateway after this one, on the same database."""
-    async with exchange.successor(it.world) as dialer, _running(it.world, dialer) as after:
+async def successor(it: Yard, **more: Any) -> AsyncIterator[Yard]:
+    """Open the campaigns of another gateway, after this one or beside it, on the same database."""
+    async with exchange.successor(it.world, **more) as dialer, _running(it.world, dialer) as after:
         for name in ("told", "answered_by"):  # callbacks reach the gateway that is there
             setattr(it.world.dialer, name, getattr(dialer, name))
         yield after

@@ -13,7 +13,7 @@ from gateway.campaigns.policy import Policy
 from gateway.campaigns.register import Register
 from gateway.campaigns.states import CampaignMove, LeadMove
 from gateway.store.store import Store, Upsert
-from gateway.store.tables import attempts
+from gateway.store.tables import attempts, campaigns
 from phone import CalleeOutcome
 from tests.fakes.twilio_callee import Callee
 from tests.gateway.campaigns.farm import Yard, numbers, successor, yard
@@ -102,6 +102,7 @@ async def test_the_ends_of_calls_are_known_by_lead_and_attempt_in_their_order(
     register, ledger = Register(store), CampaignLedger(store, "c1")
     await register.create("c1", "x", None, Policy(), 1.0)
     await register.add("c1", 0, [(f"+49{n}", {}) for n in range(5)])
+    await store.commit(update(campaigns).values(state="running"))
     kinds = [
         ("completed", Outcome.FAILED),  # answered, but not served
         ("busy", Outcome.BUSY),

@@ -1,6 +1,7 @@
 """Campaigns as they run: every lead called as often as asked, whatever fails meanwhile."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.campaigns.ledger import CampaignLedger
@@ -9,6 +10,7 @@ from phone import CalleeOutcome
 from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_rest import Trouble
 from tests.gateway.campaigns.farm import ENDLESS, LONG, numbers, overlaps, successor, yard
+from tests.gateway.dialer.exchange import QUICK as QUICK_TIMES
 from tests.harness import eventually
 
 BUSY = Callee(CalleeOutcome.BUSY, ring_s=1)
@@ -41,9 +43,16 @@ async def test_a_concurrent_campaign_has_as_many_calls_at_a_time_as_it_may(tmp_p
     people = numbers(20)
     first = {each.phone for each in people[:5]}
     async with yard(tmp_path, lambda number: ENDLESS if number in first else QUICK) as it:
+        # A busy machine answers late: no call is given up for that, and hung up when it turns up.
+        it.world.dialer.following._times = replace(QUICK_TIMES, give_up=600.0)
+        it.world.twilio.exchange.speed = 50  # five minutes until Twilio itself would end them
         campaign = await it.begun(people, concurrency=5, max_seconds=LONG)
-        await eventually(lambda: len(it.live()) == 5, seconds=20)
-        for call in it.live():
+        # One that is ended before the fake has had it ring would ring all the same.
+        talking = ["in-progress"] * 5
+        await eventually(lambda: [call.status for call in it.live()] == talking, seconds=60)
+        five = it.live()
+        assert {call.to for call in five} == first, "which go on until they are ended here"
+        for call in five:
             it.end(call)
         leads = await it.ended(campaign.id)
         assert {lead.state for lead in leads} == {"done"}

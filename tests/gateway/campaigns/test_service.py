@@ -35,7 +35,7 @@ async def test_bad_leads_are_told_row_by_row_and_none_is_added(tmp_path: Path) -
         with pytest.raises(BadLeadsError) as caught:
             await it.campaigns.add(made.id, people)
         assert [refused.row for refused in caught.value.refused] == [1, 2, 3]
-        assert "row 0 has the same number" in caught.value.refused[1].reason
+        assert "row 1 has the same number" in caught.value.refused[1].reason
         assert (await it.campaigns.get(made.id)).total == 0
         added = await it.campaigns.add(made.id, people, skip_bad=True)
         assert (added.added, added.total, len(added.refused)) == (1, 1, 3)
@@ -53,7 +53,7 @@ async def test_leads_may_be_added_twice_without_harm_and_repeats_are_found_acros
             assert (added.added, added.total) == (3, 3)
         added = await it.campaigns.add(made.id, numbers(5), skip_bad=True)
         assert (added.added, added.total) == (2, 5)
-        assert added.refused[0].reason == "lead 0 has the same number"
+        assert added.refused[0].reason == "lead 1 has the same number"
         added = await it.campaigns.add(made.id, numbers(1), repeats=True)
         assert added.total == 6
 
@@ -215,6 +215,8 @@ async def test_a_lead_is_taken_once_and_settled_by_its_own_attempt_alone(store: 
     await register.create("c1", "x", None, Policy(), 1.0)
     await register.add("c1", 0, [("+491", {}), ("+492", {})])
     first, second = await ledger.page(2.0)
+    assert not await ledger.claim(first, "k1"), "a draft calls nobody"
+    assert await ledger.move(CampaignMove.START, 5.0)
     assert await ledger.claim(first, "k1")
     assert not await ledger.claim(first, "k2")
     assert [(it.lead.number, it.attempt_id) for it in await ledger.flying()] == [(0, "k1")]
@@ -230,7 +232,6 @@ async def test_a_lead_is_taken_once_and_settled_by_its_own_attempt_alone(store: 
     await ledger.defer([second.number], 20.0)
     assert await ledger.next_at() == 9.0
     await ledger.skip(second.number, "why")
-    assert await ledger.move(CampaignMove.START, 5.0)
     assert not await ledger.move(CampaignMove.START, 6.0)
     assert await ledger.move(CampaignMove.TRIP, 6.0, "too many")
     view = await register.get("c1")

@@ -67,7 +67,7 @@ def test_a_dry_run_calls_nobody_and_needs_no_gateway(tmp_path: Path) -> None:
 def test_a_file_in_which_nobody_can_be_called_is_refused(tmp_path: Path) -> None:
     code, told = run(tmp_path, "--skip-bad", text="phone\n112\n")
     assert code == 1
-    assert "line 2:" in told
+    assert "row 2:" in told
     assert "names nobody" in told
 
 
@@ -102,6 +102,7 @@ def test_a_report_holds_no_formula_for_a_spreadsheet() -> None:
 def test_a_report_has_times_that_a_spreadsheet_takes_for_times_and_whole_seconds() -> None:
     at = time.mktime((2026, 11, 27, 9, 5, 0, 0, 0, -1))
     row = reported(called=at + 0.3, next_at=None, seconds=19.97)
+    assert row["number"] == "1", "people count from 1"
     assert (row["called"], row["next_at"], row["seconds"]) == ("2026-11-27 09:05:00", "", "20")
 
 
@@ -121,7 +122,7 @@ def test_what_is_said_of_bad_rows_does_not_get_between_the_lines_of_json(tmp_pat
     words = ["campaign", "run", str(file), "--dry-run", "--skip-bad", "--json"]
     result = CliRunner().invoke(app, [*words, "--data-dir", str(tmp_path)])
     assert json.loads(result.stdout)["leads"] == 1
-    assert "line 3:" in result.stderr
+    assert "row 3:" in result.stderr
 
 
 def test_a_report_that_cannot_be_finished_leaves_the_one_before(tmp_path: Path) -> None:

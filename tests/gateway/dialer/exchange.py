@@ -16,6 +16,7 @@ from gateway.dialer.dialer import Dialer, DialRules
 from gateway.dialer.follow_times import FollowTimes
 from gateway.dialer.lines import Companies, CompanyAccount, Lines, OperatorLine
 from gateway.dialer.numbers import NumberRules
+from gateway.dialer.right import Right
 from gateway.store.engine import open_store
 from gateway.store.store import Store
 from tests.fakes.twilio_callee import Callee
@@ -29,6 +30,7 @@ QUICK = FollowTimes(
     again=0.1,
     longest=1.0,
     overdue=0.2,
+    catch_up=0.1,
     hang_up=(0.1,) * 50,
 )
 
@@ -91,6 +93,7 @@ def new_dialer(
     rules: NumberRules | None = None,
     caller_id: str | None = FROM,
     clock: Callable[[], float] = time.time,
+    right: Right | None = None,
 ) -> Dialer:
     """Return a dialer; `QUICK` is how it follows calls."""
     rules = rules or NumberRules(region="DE")
@@ -106,7 +109,7 @@ def new_dialer(
 
     lines = Lines(operator, companies or Directory({}), connect)
     said = DialRules(origin, ring_seconds=20, most_seconds=60)
-    return Dialer(store, lines, Crew(), said, QUICK, clock)
+    return Dialer(store, lines, Crew(), said, QUICK, clock, right)
 
 
 @asynccontextmanager

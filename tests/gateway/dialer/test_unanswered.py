@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
-from gateway.dialer.order import Order
+from gateway.campaigns.policy import Policy
+from gateway.campaigns.register import Register
+from gateway.dialer.order import Order, dial_id
 from gateway.dialer.unanswered import keep_unanswered
 from gateway.store.records import CallBook
+from gateway.store.tables import leads
 from phone import CalleeOutcome
 from tests.fakes.n8n import N8nFake
 from tests.fakes.twilio_callee import Callee
@@ -29,7 +33,14 @@ async def placed(it: World, n8n: N8nFake, order: Order) -> str:
 @pytest.mark.parametrize("outcome", [CalleeOutcome.BUSY, CalleeOutcome.NO_ANSWER])
 async def test_it_is_kept_and_told_as_what_it_is(tmp_path: Path, outcome: CalleeOutcome) -> None:
     async with N8nFake() as n8n, world(tmp_path, lambda number: Callee(outcome)) as it:
-        order = Order(to=TO, agent="Caller", variables={"name": "Ada"}, campaign="c1", lead=4)
+        order = Order(
+            to=TO, agent="Caller", variables={"name": "Ada"}, campaign="c1", lead=4, key="ada"
+        )
+        await Register(it.store).create("c1", "x", None, Policy(), 1.0)
+        lead = {"campaign_id": "c1", "number": 4, "phone": TO, "state": "dialling", "attempts": 1}
+        await it.store.commit(
+            insert(leads).values(**lead, next_at=0.0, attempt_id=dial_id(None, "ada"))
+        )
         sid = await placed(it, n8n, order)
         kept = await CallBook(it.store).call(sid)
         assert kept is not None
