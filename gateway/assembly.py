@@ -90,6 +90,7 @@ class Assembly:
         )
         throttle = Throttle(time.monotonic)
         self.ultravox = self._ultravox(throttle)
+        self.owners = Owners(self.calls, self.archive.calls.account_of, settings.twilio_account_sid)
         twilio = self._twilio(check, throttle)
         self.gate = TwilioGate(self.calls, check, throttle)
         self.app = self._application(twilio, self._api(secrets.api_token))
@@ -158,7 +159,7 @@ class Assembly:
             options,
             self.dialer,
             TransferRoutes(desk, settings.hold_music_url),
-            Owners(self.calls, self.archive.calls.account_of, settings.twilio_account_sid),
+            self.owners,
         )
 
     def _api(self, token: str) -> Api:
@@ -195,8 +196,8 @@ class Assembly:
             self.archive.store,
             (*call_me.routes(), *HoldMusic().routes(), *self.ultravox.routes()),
             (OutboxFigures(self.webhooks.outbox), CampaignFigures(self.campaigns)),
-        )
             dials=lambda: self.dialer.right.standing.value,
+        )
 
     # Running -----------------------------------------------------------------------------------
 
@@ -206,6 +207,7 @@ class Assembly:
             self.calls.watch(),
             self.archive.keep(self.calls.live),
             self.dialer.run(),
+            self.owners.run(),
             self.studio.run(),
             Inventory(self.archive.store, self._settings.data_dir, self.studio).run(),
             self.carrier_recordings.run(),

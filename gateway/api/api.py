@@ -4,7 +4,9 @@ Over the network a request carries a token; over the control socket, which only 
 can open, it does not. What a part of the gateway is needed for that is not there is answered 503.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from starlette.responses import Response
@@ -65,13 +67,13 @@ class Api:
         self.tokens = ApiTokens(parts.store) if parts.store is not None else None
         self._door = Door(token, self.tokens)
         self._server = server
-        finder = CallFinder(calls, parts.store)
+        finder, agents = CallFinder(calls, parts.store), partial(_agents_of, farm)
         self._sections: tuple[Section, ...] = (
             CallsSection(calls, finder),
             OrdersSection(finder, destinations, parts.dialer),
             ReleasesSection(farm),
             CampaignsSection(parts.campaigns, parts.dialer),
-            CompaniesSection(parts.companies, self.tokens, parts.webhooks),
+            CompaniesSection(parts.companies, self.tokens, parts.webhooks, agents),
             DoNotCallSection(parts.store),
             TokensSection(self.tokens, parts.companies),
             ReplacedSection(calls, finder, destinations),
@@ -116,6 +118,11 @@ class Api:
         if not self._described:
             self._described = msgspec.json.encode(description(self.table(), self._server))
         return Response(self._described, media_type="application/json")
+
+
+def _agents_of(farm: Farm) -> Sequence[str]:
+    """Return the agents of the live release."""
+    return next((it.agents for it in farm.views() if it.current), ())
 
 
 def _of_ultravox_calls(parts: Parts) -> tuple[Section, ...]:

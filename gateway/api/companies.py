@@ -1,5 +1,6 @@
 """Companies: made, changed, listed, taken away. Their secrets go in and never come out."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from msgspec import UNSET
 
 from gateway.api.caller import Scope
 from gateway.api.calls import Number
+from gateway.api.company_agents import check_agent
 from gateway.api.endpoint import Asked, Endpoint, NoQuery, Shape
 from gateway.api.masking import kept, shown
 from gateway.api.problems import ProblemError, sentence
@@ -51,8 +53,11 @@ class CompaniesSection:
         companies: Companies | None,
         tokens: ApiTokens | None = None,
         webhooks: WebhookCheck | None = None,
+        agents: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        """``agents`` returns those of the live release."""
         self._companies, self._tokens, self._webhooks = companies, tokens, webhooks
+        self._agents = agents
 
     def endpoints(self) -> list[Endpoint]:
         """Return its rows of the table."""
@@ -132,18 +137,23 @@ class CompaniesSection:
         if named:
             raise ProblemError(409, f"There is a company {body.id} already.")
         try:
-            await self._check(body, {})
+            await self._check(body, None, {})
             return _shown(await self._store.create(body, body.id))
         except CompanyError as error:
             raise ProblemError(422, sentence(error)) from error
 
-    async def _check(self, change: CompanyChange, before: dict[str, Any]) -> None:
-        """Check settings, and put back what was shown masked. Raises `CompanyError`."""
-        if change.settings is UNSET:
-            return
-        change.settings = kept(change.settings, before)
-        check_settings(change.settings)
-        if self._webhooks is not None:
+    async def _check(
+        self, change: CompanyChange, agent: str | None, before: dict[str, Any]
+    ) -> None:
+        """Check what is changed of a company that has this ``agent`` and, ``before``, settings.
+
+        What was shown masked is put back. Raises `CompanyError`.
+        """
+        if change.settings is not UNSET:
+            change.settings = kept(change.settings, before)
+            check_settings(change.settings)
+        check_agent(change, agent, before, self._agents())
+        if change.settings is not UNSET and self._webhooks is not None:
             await self._webhooks.check(change.settings)
 
     async def _is_there(self, company: int) -> bool:
@@ -165,7 +175,8 @@ class CompaniesSection:
     async def _change(self, asked: Asked[NoQuery, CompanyChange]) -> Company:
         company = _id(asked.path["id"])
         try:
-            await self._check(asked.body, (await self._store.get(company)).settings)
+            known = await self._store.get(company)
+            await self._check(asked.body, known.agent, known.settings)
             return _shown(await self._store.change(company, asked.body))
         except NoCompanyError as error:
             raise ProblemError(404, sentence(error)) from error

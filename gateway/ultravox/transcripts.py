@@ -32,6 +32,7 @@ from gateway.ultravox.conversation import (
 )
 from gateway.ultravox.job import Job, LedgerSink, RecordSink
 from gateway.ultravox.ledger import Ledger, Owed, is_ultravox
+from gateway.ultravox.places import Places
 from gateway.ultravox.recent_ids import RecentIds
 from gateway.ultravox.rest import Access, UltravoxError, UltravoxRest
 
@@ -40,13 +41,13 @@ log = structlog.get_logger(__name__)
 MOST_JOBS = 2000
 """Calls that wait for their transcripts; of one more it is not asked."""
 
-MOST_AT_ONCE = 8
-"""Questions under way."""
-
 PAGE = 50
 MOST_PAGES = 80
 MOST_TEXT = 2 << 20
 """Letters of one call that are read."""
+
+READING_SECONDS = 60.0
+"""What reading all of one call may take, so that it gives its place to another."""
 
 _DAY = 86_400.0
 
@@ -84,7 +85,7 @@ class Transcripts:
         self._new: asyncio.Queue[Job | str] = asyncio.Queue(MOST_JOBS)
         self._heard, self._done = RecentIds(), RecentIds()
         """Over there, and not here yet; and those whose transcript was fetched."""
-        self._asking = asyncio.Semaphore(MOST_AT_ONCE)
+        self._places = Places()
         self._began = time.time()
 
     # What happens ------------------------------------------------------------------------------
@@ -222,16 +223,19 @@ class Transcripts:
 
         Raises `UltravoxError` and ``StoreError``.
         """
-        async with self._asking:
-            accesses = await self._accounts.of_call(job.company)
-            if not accesses:
-                raise UltravoxError("there is no key: set ULTRAVOX_API_KEY", 401)
-            for number, access in enumerate(accesses, 1):
-                try:
+        accesses = await self._accounts.of_call(job.company)
+        if not accesses:
+            raise UltravoxError("there is no key: set ULTRAVOX_API_KEY", 401)
+        for number, access in enumerate(accesses, 1):
+            try:
+                async with self._places.of(access), asyncio.timeout(READING_SECONDS):
                     return await self._asked(job, access, is_last)
-                except UltravoxError as error:
-                    if not error.is_hopeless or number == len(accesses):
-                        raise
+            except UltravoxError as error:
+                if not error.is_hopeless or number == len(accesses):
+                    raise
+            except TimeoutError:
+                sentence = f"Ultravox has not told it all within {READING_SECONDS:g} s"
+                raise UltravoxError(sentence) from None
         return None
 
     async def _asked(self, job: Job, access: Access, is_last: bool) -> Conversation | None:

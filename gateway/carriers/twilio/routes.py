@@ -30,7 +30,7 @@ from gateway.carriers.twilio.leg import (
     TwilioLeg,
 )
 from gateway.carriers.twilio.origin import Origin
-from gateway.carriers.twilio.owners import SENTENCE, Owners
+from gateway.carriers.twilio.owners import Owners
 from gateway.carriers.twilio.phrases import USUAL, Phrases
 from gateway.carriers.twilio.placing import MARKER
 from gateway.carriers.twilio.signature import SignatureCheck, Verdict
@@ -139,8 +139,9 @@ class TwilioRoutes:
         return PlainTextResponse(verdict.sentence, int(verdict.outcome.value))
 
     async def _handle(self, handler: Handler, parameters: Parameters, origin: Origin) -> Response:
-        if await self._owners.is_anothers(parameters):
-            return PlainTextResponse(SENTENCE, 403)
+        refusal = await self._owners.refusal(parameters, handler in (self._voice, self._next))
+        if refusal is not None:
+            return PlainTextResponse(*refusal)
         try:
             return await handler(parameters, origin)
         except FieldError as error:
