@@ -9,7 +9,8 @@ from msgspec import Meta
 from gateway.api.caller import Caller, Scope
 from gateway.api.endpoint import Asked, Endpoint, NoQuery
 from gateway.api.problems import ProblemError
-from gateway.outbox.outbox import Outbox, OutboxStatistics
+from gateway.outbox.outbox import Outbox
+from gateway.outbox.statistics import OutboxStatistics
 from shared.urls import masked
 
 PAGE = 200

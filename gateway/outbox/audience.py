@@ -7,6 +7,7 @@ the middle of a call. A company's are in its ``settings``, and its keys in its s
      "first_message_url": "https://…"}
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -30,7 +31,9 @@ _PAGE = 500
 
 
 class Audience(Protocol):
-    """Those who want to know."""
+    """Those who want to know. ``known`` is set once it was found out which companies do."""
+
+    known: asyncio.Event
 
     def of(self, company: int | None) -> Sequence[Endpoint]:
         """Return who wants to know of a company's calls, or of those that are nobody's."""
@@ -64,6 +67,9 @@ class Subscribers:
     ) -> None:
         self._own, self._own_secrets, self._companies = tuple(own), tuple(own_secrets), companies
         self._listening: Mapping[int, Listening] = {}
+        self.known = asyncio.Event()
+        if companies is None:
+            self.known.set()
 
     def of(self, company: int | None) -> Sequence[Endpoint]:
         """Return who wants to know of a company's calls, or of those that are nobody's."""
@@ -95,6 +101,7 @@ class Subscribers:
                 listening[company.id] = await self._read(company)
             page = await self._companies.list(page[-1].id, _PAGE)
         self._listening = listening
+        self.known.set()
 
     async def _read(self, company: Company) -> Listening:
         assert self._companies is not None

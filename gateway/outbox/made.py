@@ -18,8 +18,9 @@ from gateway.outbox.deliveries import Deliveries
 from gateway.outbox.dialling import Lines
 from gateway.outbox.event import Endpoint, Shape
 from gateway.outbox.first_message import AskedFirstMessages
-from gateway.outbox.outbox import Outbox, OutboxRules
+from gateway.outbox.outbox import Outbox
 from gateway.outbox.reports import ReportingRecords, lost
+from gateway.outbox.rules import OutboxRules
 from gateway.store.companies import Companies
 from gateway.store.records import CallBook
 from gateway.store.store import Store, StoreError
@@ -33,6 +34,9 @@ LOST_SECONDS = 60.0
 
 LOAD_SECONDS = 30.0
 """How old what is known of companies' addresses may be."""
+
+FIRST_LOAD_SECONDS = 1.0
+"""Between two tries while nothing is known of them: their events wait."""
 
 SETTLE_SECONDS = 5.0
 """What the last events have when the server stops; the rest is told at the next start."""
@@ -98,7 +102,8 @@ class Webhooks:
                 await self.subscribers.load()
             except StoreError as error:
                 log.warning("companies' webhooks are not read", reason=error.sentence)
-            await asyncio.sleep(LOAD_SECONDS)
+            known = self.subscribers.known.is_set()
+            await asyncio.sleep(LOAD_SECONDS if known else FIRST_LOAD_SECONDS)
 
     # Calls that died with a gateway --------------------------------------------------------------
 

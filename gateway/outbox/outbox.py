@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from math import inf
 from urllib.parse import urlsplit
 
@@ -23,46 +23,21 @@ import structlog
 
 from gateway.outbox.audience import Audience
 from gateway.outbox.courier import Courier
-from gateway.outbox.deliveries import HELD, WAITING, Deliveries, Delivery, delivery
-from gateway.outbox.event import Event, body_of, delivery_id, event_id
+from gateway.outbox.deliveries import HELD, WAITING, Deliveries, Delivery
+from gateway.outbox.early import Early, EarlyEvent
+from gateway.outbox.event import Event, event_id
 from gateway.outbox.lane import Lane
 from gateway.outbox.once import Once
 from gateway.outbox.parcel import parcel_of
-from gateway.outbox.prepared import Prepared
+from gateway.outbox.prepared import Prepared, deliveries_of
+from gateway.outbox.rules import OutboxRules
 from gateway.outbox.schedule import Next, Tried, after
+from gateway.outbox.statistics import OutboxStatistics
 from gateway.store.store import StoreError
 
 log = structlog.get_logger(__name__)
 
 _LONGEST_WAIT = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRules:
-    """What the outbox keeps to. Times in seconds.
-
-    ``scale`` shortens all waiting, for tests.
-    """
-
-    at_once: int = 16
-    flush: float = 5.0
-    retry_look: float = 5.0
-    look: float = 10.0
-    sweep: float = 3600.0
-    keep: float = 30 * 86400.0
-    scale: float = 1.0
-
-
-@dataclass(slots=True)
-class OutboxStatistics:
-    """What has become of deliveries since the start. ``lanes`` rest that are given up for now."""
-
-    posted: int = 0
-    delivered: int = 0
-    failed: int = 0
-    tries: int = 0
-    sending: int = 0
-    resting: int = 0
 
 
 class Outbox:
@@ -83,61 +58,81 @@ class Outbox:
         self._counts = OutboxStatistics()
         self._began = clock()
         retry = self._rules.retry_look * self._rules.scale
+        self._early, self._admitted = Early(), asyncio.Event()
         self._once = Once(deliveries, self.send, self._rules.flush, retry)
 
     # Events ------------------------------------------------------------------------------------
 
     def post(self, event: Event) -> int:
         """Have everybody told who wants to know; return how many. Never waits, never fails."""
-        it = self.prepared(event)
-        if not (event.again and self._once.put(it, WAITING)):
-            for each in it.deliveries:
-                self.deliveries.add(each, WAITING)
-            self.send(it)
-        return len(it.deliveries)
+        return self._take(self.prepared(event), WAITING, again=event.again)
 
     def prepared(self, event: Event) -> Prepared:
         """Return what tells an event, to be committed with what it tells of, and then sent."""
-        return Prepared(tuple(self._made(event)))
+        identity, to = event_id(event, secrets.token_hex(16)), self._audience.of(event.company)
+        if not self.is_early or event.company is None:
+            return Prepared(deliveries_of(event, identity, to))
+        ours = [it for it in to if it.owner is None]
+        return Prepared(deliveries_of(event, identity, ours), EarlyEvent(event, identity, WAITING))
 
     def send(self, it: Prepared) -> None:
         """Tell what was written down."""
+        if it.early is not None:
+            self._early.put(it.early)
         for each in it.deliveries:
             self._lane(each.lane).add(each)
         self._counts.posted += len(it.deliveries)
         if it.deliveries:
             self._wake.set()
 
+    @property
+    def is_early(self) -> bool:
+        """Whether it is not known which companies want events, or some still wait for that."""
+        return not self._audience.known.is_set() or bool(self._early)
+
     def tells(self, company: int | None) -> bool:
-        """Whether anybody wants to know of a company's calls."""
-        return bool(self._audience.of(company))
+        """Whether anybody wants, or may want, to know of a company's calls."""
+        return self.is_early or bool(self._audience.of(company))
 
     def hold(self, event: Event) -> None:
-        """Write an event down that is not whole yet: `post` of the same key replaces it.
+        """Write down what is not whole yet: `post` of its key replaces it, or it is told so."""
+        self._take(self.prepared(event), HELD, again=event.again)
 
-        If the gateway dies before, it is told as it is.
-        """
-        it = self.prepared(event)
-        if not (event.again and self._once.put(it, HELD)):
+    def _take(self, it: Prepared, state: str, *, again: bool) -> int:
+        if it.early is not None:
+            self._early.put(replace(it.early, state=state))
+        written = Prepared(it.deliveries)
+        if not (again and self._once.put(written, state)):
             for each in it.deliveries:
-                self.deliveries.add(each, HELD)
+                self.deliveries.add(each, state)
+            if state == WAITING:
+                self.send(written)
+        return len(it.deliveries) + (it.early is not None)
+
+    async def _admit(self) -> None:
+        """Have companies told of what happened before it was known who they are."""
+        await self._audience.known.wait()
+        while True:
+            if not self._early:
+                self._admitted.set()
+            it = await self._early.take()
+            theirs = [
+                each for each in self._audience.of(it.event.company) if each.owner is not None
+            ]
+            made = Prepared(deliveries_of(it.event, it.id, theirs))
+            self._take(made, it.state, again=it.event.again)
 
     async def posted(self, event: Event) -> bool:
-        """`post`, and wait until it is durable: it will be told whatever happens.
-
-        False if the database did not take it in time: it is in memory then, or in the journal.
-        """
-        return not self.post(event) or await self.deliveries.written(self._rules.flush)
-
-    def _made(self, event: Event) -> list[Delivery]:
-        identity = event_id(event, secrets.token_hex(16))
-        made = []
-        for endpoint in self._audience.of(event.company):
-            body = body_of(event, identity, endpoint.shape) if endpoint.wants(event.name) else None
-            if body is not None:
-                key = delivery_id(identity, endpoint)
-                made.append(delivery(key, event.name, endpoint, body, event.call_sid))
-        return made
+        """`post`, and wait until it is durable; false: it is in memory, or in the journal."""
+        it = self.prepared(event)
+        if not self._take(it, WAITING, again=event.again):
+            return True
+        if it.early is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._rules.flush):
+                    await self._admitted.wait()
+        is_there = it.early is None or self._admitted.is_set()
+        return await self.deliveries.written(self._rules.flush) and is_there
 
     async def redeliver(self, ids: Sequence[str] | None) -> int:
         """Have deliveries tried anew at once, or all that failed; return how many lanes have some.
@@ -153,7 +148,11 @@ class Outbox:
     async def settle(self, seconds: float) -> bool:
         """Wait until nothing is under way or ready; false if it was not within ``seconds``."""
         limit = self._now() + seconds
-        while self._once or any(it.sending or (len(it) and it.circuit.may()) for it in self._all()):
+        while (
+            self._early
+            or self._once
+            or any(it.sending or (len(it) and it.circuit.may()) for it in self._all())
+        ):
             if self._now() > limit:
                 return False
             await asyncio.sleep(0.05)
@@ -179,6 +178,7 @@ class Outbox:
                 tasks.create_task(self._recover())
                 tasks.create_task(self._sweep())
                 tasks.create_task(self._once.run())
+                tasks.create_task(self._admit())
                 while True:
                     await self._turn(tasks)
         finally:

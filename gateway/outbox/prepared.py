@@ -13,15 +13,21 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Executable, insert, literal, select, true
 
-from gateway.outbox.deliveries import WAITING, Delivery, row_of
+from gateway.outbox.deliveries import WAITING, Delivery, delivery, row_of
+from gateway.outbox.early import EarlyEvent
+from gateway.outbox.event import Endpoint, Event, body_of, delivery_id
 from gateway.store.tables import deliveries
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What tells an event to everybody who wants to know; nothing of it is written or sent yet."""
+    """What tells an event to everybody who wants to know; nothing of it is written or sent yet.
+
+    ``early``: companies are told as well, when it is known which of them want to be.
+    """
 
     deliveries: tuple[Delivery, ...]
+    early: EarlyEvent | None = None
 
     def statements(self, here: ColumnElement[bool] | None = None) -> Sequence[Executable]:
         """Return what writes it down if ``here`` holds (about other tables' rows: an EXISTS)."""
@@ -32,3 +38,14 @@ class Prepared:
             values = [literal(row[name], deliveries.c[name].type).label(name) for name in row]
             made.append(insert(deliveries).from_select(list(row), select(*values).where(condition)))
         return made
+
+
+def deliveries_of(event: Event, identity: str, to: Sequence[Endpoint]) -> tuple[Delivery, ...]:
+    """Return the deliveries of an event ``to`` those of them that want it."""
+    made = []
+    for endpoint in to:
+        body = body_of(event, identity, endpoint.shape) if endpoint.wants(event.name) else None
+        if body is not None:
+            key = delivery_id(identity, endpoint)
+            made.append(delivery(key, event.name, endpoint, body, event.call_sid))
+    return tuple(made)

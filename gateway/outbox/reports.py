@@ -13,6 +13,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from gateway.calls.answers import IncomingCall
@@ -70,11 +71,14 @@ class ReportedRecord(CallRecord):
         first: int,
         outbox: Outbox,
         pass_on: Callable[[str, Passed], None],
+        find_company: Callable[[], int | None] | None = None,
     ) -> None:
+        """``find_company`` is asked again while it is not known whose call it is."""
         super().__init__(self._written, incoming, company, first)
         placed = incoming.placed
         self._store, self._outbox = store, outbox
-        self._whose = company if placed is None else placed.company
+        self._whose_now = company if placed is None else placed.company
+        self._find_company = find_company if placed is None else None
         self._pass_on, self._known = pass_on, first > 0
         self._values: dict[str, Any] = {}
         self._lines: deque[Mapping[str, Any]] = deque(maxlen=MOST_LINES)
@@ -85,6 +89,14 @@ class ReportedRecord(CallRecord):
         self._is_direct, self._is_whole = False, False
         self._timer: asyncio.TimerHandle | None = None
         self._passed_to = ""
+
+    @property
+    def _whose(self) -> int | None:
+        if self._whose_now is None and self._find_company is not None:
+            self._whose_now = self._find_company()
+            if self._whose_now is not None:
+                self._change(company_id=self._whose_now)
+        return self._whose_now
 
     def _written(self, *changes: Upsert) -> None:
         self._store.write(*changes)
@@ -101,7 +113,8 @@ class ReportedRecord(CallRecord):
                     self._tools.append(values)
                 case "recordings":
                     known = self._recordings.get(values["id"], {})
-                    self._recordings[values["id"]] = {**known, **values}
+                    if known.get("status") != "deleted" or values.get("kind") != "carrier":
+                        self._recordings[values["id"]] = {**known, **values}
 
     # What happens ------------------------------------------------------------------------------
 
@@ -237,7 +250,9 @@ class ReportingRecords(StoreRecords):
         whose = company if it.placed is None else it.placed.company
         if not self._outbox.tells(whose):
             return super()._record(it, first)
-        return ReportedRecord(self._store, it, company, first, self._outbox, self._pass)
+        find = partial(self._company_of, it.account_sid, it.own_number)
+        again = find if whose is None and self._outbox.is_early else None
+        return ReportedRecord(self._store, it, company, first, self._outbox, self._pass, again)
 
     def _pass(self, sid: str, passed: Passed) -> None:
         self._passed[sid] = passed

@@ -5,11 +5,11 @@ was fetched (``CARRIER_FETCH``).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, update
 from starlette.responses import Response, StreamingResponse
 
 from gateway.api.call_finding import CallFinder
@@ -27,13 +27,17 @@ from gateway.recording.clip import (
 )
 from gateway.recording.studio import Studio
 from gateway.store.call_rows import RecordingRow
-from gateway.store.store import Store, Upsert
-from gateway.store.tables import carrier_lines
+from gateway.store.store import Store
+from gateway.store.tables import carrier_lines, recordings
 from shared.ulaw_wav import FRAME_BYTES, HEAD_BYTES
 
 PATH = "/api/calls/{sid}/recording"
 
 _PIECE = 64 << 10
+_WAIT = "wait for its end, or hang up"
+_BEING_MADE = ("in-progress", "paused")
+_EXPECTED = (*_BEING_MADE, "stopped", "processing", "completed", "unknown")
+"""Statuses of a carrier's recording that there is, or may be."""
 
 
 class Whose(StrEnum):
@@ -72,7 +76,7 @@ class RecordingSection:
     tag = "calls"
 
     def __init__(self, studio: Studio, calls: Calls, store: Store) -> None:
-        self._studio, self._store = studio, store
+        self._studio, self._calls, self._store = studio, calls, store
         self._finder = CallFinder(calls, store)
 
     def endpoints(self) -> list[Endpoint]:
@@ -144,19 +148,26 @@ class RecordingSection:
     async def _delete(self, asked: Asked[NoQuery, None]) -> None:
         sid = await self._finder.sid(asked.path["sid"], asked.who)
         if self._studio.is_recorded(sid):
-            raise ProblemError(409, "The call is being recorded: wait for its end, or hang up.")
-        # A copy that is still to be fetched must not come afterwards.
-        wanted = [it for it in await self._recordings(sid) if it.path or it.status == "completed"]
-        if not any(it.path for it in wanted):
+            raise ProblemError(409, f"The call is being recorded: {_WAIT}.")
+        rows = [it for it in await self._recordings(sid) if it.path or _may_come(it)]
+        if not any(it.path or it.status in _EXPECTED for it in rows):
             raise ProblemError(404, "There is no recording of this call here.")
-        for row in wanted:
+        going_on = any(it.status in _BEING_MADE and it.kind == Whose.CARRIER for it in rows)
+        if going_on and self._calls.get(sid) is not None:
+            raise ProblemError(409, f"The carrier records the call: {_WAIT}.")
+        # First of all, and durably: what is told or fetched from now on changes nothing any more.
+        await self._settle(rows, status="deleted", url=None)
+        for row in rows:
             try:
                 if row.path:
                     await self._studio.remove(row.path)
             except OSError as error:
                 raise ProblemError(500, f"The file stays: {error.strerror}.") from error
-            gone = {"id": row.id, "status": "deleted", "path": None, "size": None}
-            self._store.write(Upsert("recordings", gone))
+        await self._settle(rows, path=None, size=None)
+
+    async def _settle(self, rows: Sequence[RecordingRow], **values: str | None) -> None:
+        ids = [row.id for row in rows]
+        await self._store.commit(update(recordings).where(recordings.c.id.in_(ids)).values(values))
 
     async def _transcript(self, asked: Asked[NoQuery, None]) -> CarrierTranscript:
         sid = await self._finder.sid(asked.path["sid"], asked.who)
@@ -164,6 +175,11 @@ class RecordingSection:
         wanted = select(c.track, c.text, c.confidence, c.at).where(c.call_sid == sid)
         rows = await self._store.rows(wanted.order_by(c.at, c.id))
         return CarrierTranscript(sid, [CarrierLineShown(**row) for row in rows])
+
+
+def _may_come(it: RecordingRow) -> bool:
+    """Whether the carrier may still tell of a recording, or have it fetched."""
+    return it.kind == Whose.CARRIER and it.status != "deleted"
 
 
 def _sent(

@@ -2,7 +2,7 @@
 
     in-progress ──call over, no callback──> asked for ──> completed | absent | unknown
     completed ──CARRIER_FETCH──> fetched: a file of ours
-    deleted ──> our file goes as well
+    deleted ──> our file goes as well; whatever is told of it later, it stays deleted
 
 Everything is in the database, so that it goes on after a crash. Nobody waits for any of it.
 """
@@ -185,7 +185,10 @@ class CarrierRecordings:
         path = (self._data_dir / row["path"]).resolve()
         if path.is_relative_to((self._data_dir / FOLDER).resolve()):
             await asyncio.to_thread(path.unlink, missing_ok=True)
-        self._change(row["id"], path=None, size=None)
+        # By a decision: no record changes what is deleted.
+        here = update(recordings).where(recordings.c.id == row["id"])
+        await self._store.commit(here.values(path=None, size=None))
+        self._later.pop(row["id"], None)
 
     def _change(self, sid: str, **values: object) -> None:
         self._later.pop(sid, None)

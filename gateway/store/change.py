@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Column, String, Table, bindparam, func
+from sqlalchemy import Column, ColumnElement, String, Table, and_, bindparam, func, or_
 from sqlalchemy.sql.dml import Insert, Update
 
 from gateway.store.tables import metadata
@@ -60,11 +60,15 @@ def statement(table_name: str, columns: tuple[str, ...], dialect: str) -> Insert
     others = [name for name in columns if name not in keys]
     if not set(_needed(table)) <= set(columns):
         update = table.update().values({name: bindparam(name) for name in others})
-        return update.where(*(table.c[key] == bindparam(_KEY + key) for key in keys))
+        here = (table.c[key] == bindparam(_KEY + key) for key in keys)
+        return update.where(*here, *_may_change(table, {}))
     insert = inserting(table, dialect)
     if not others:
         return insert.on_conflict_do_nothing(index_elements=keys)
-    return insert.on_conflict_do_update(index_elements=keys, set_=_changed(table, insert, others))
+    new = {name: insert.excluded[name] for name in others}
+    may, changed = _may_change(table, new), _changed(table, insert, others)
+    where = and_(*may) if may else None
+    return insert.on_conflict_do_update(index_elements=keys, set_=changed, where=where)
 
 
 def inserting(table: Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
@@ -89,6 +93,28 @@ def _changed(table: Table, insert: Any, names: Iterable[str]) -> dict[str, Any]:
         else insert.excluded[name]
         for name in names
     }
+
+
+def _may_change(table: Table, new: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """Return what must hold of a row that is there for it to be given these ``new`` values."""
+    may = [
+        or_(table.c[name].is_(None), table.c[name] == "", table.c[name] == new[name])
+        for name in table.info.get("same", ())
+        if name in new
+    ]
+    if final := table.info.get("final"):
+        may.append(or_(*(table.c[name] != value for name, value in final.items())))
+    return may
+
+
+def _stays(table: Table, earlier: Mapping[str, Any], later: Mapping[str, Any]) -> bool:
+    """Whether a row of ``earlier`` values is not to be changed by ``later`` ones."""
+    both = {**later, **earlier}
+    final = table.info.get("final")
+    if final and all(both.get(name) == value for name, value in final.items()):
+        return True
+    same = (name for name in table.info.get("same", ()) if earlier.get(name) and name in later)
+    return any(earlier[name] != later[name] for name in same)
 
 
 def parameters(made: Insert | Update, change: Upsert) -> dict[str, Any]:
@@ -132,7 +158,10 @@ def merged(changes: Iterable[Upsert]) -> list[Upsert]:
 
 def _both(earlier: Upsert, later: Upsert) -> Upsert:
     """Return what the row holds after both: as the database does it, a first value stays."""
-    columns = metadata.tables[later.table].columns
+    table = metadata.tables[later.table]
+    if _stays(table, earlier.values, later.values):
+        return earlier
+    columns = table.columns
     stay = {
         name: value
         for name, value in earlier.values.items()

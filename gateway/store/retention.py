@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Table,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from gateway.recording.reel import FOLDER
 from gateway.store.store import Store, StoreError
@@ -39,6 +50,9 @@ DAY_SECONDS = 86_400.0
 
 _AT_ONCE = 200
 _REST_SECONDS = 0.02
+
+_LATE_SECONDS = 30 * DAY_SECONDS
+"""After which a carrier tells nothing of a recording any more."""
 
 _UNFINISHED = ("in-progress", "paused", "stopped", "processing")
 """Statuses of a recording whose file is still to come or to be told of, for a day at most."""
@@ -129,7 +143,28 @@ def _orphans(before: float, live: Collection[str]) -> ColumnElement[bool]:
     """Recordings from ``before`` whose call nobody knows, or knows any more."""
     r = recordings.c
     known = select(calls.c.sid).where(calls.c.sid == r.call_sid)
-    return and_(r.created < before, r.call_sid.not_in(live), ~known.exists())
+    return and_(r.created < before, r.call_sid.not_in(live), ~known.exists(), ~_kept_out())
+
+
+def _kept_out() -> ColumnElement[bool]:
+    """Recordings of which nothing is left but that they are deleted, lest the carrier's come back.
+
+    It may tell of one when its call is gone, and would have it fetched.
+    """
+    r = recordings.c
+    late = r.created > time.time() - _LATE_SECONDS
+    return and_(r.kind == "carrier", r.status == "deleted", r.path.is_(None), late)
+
+
+def _taken(which: ColumnElement[bool]) -> tuple[Executable, ...]:
+    """Return what takes recordings away whose files are gone."""
+    r = recordings.c
+    late = and_(which, r.kind == "carrier", r.created > time.time() - _LATE_SECONDS)
+    nothing = {"status": "deleted", "path": None, "url": None, "size": None, "seconds": None}
+    return (
+        update(recordings).where(late).values(nothing),
+        delete(recordings).where(which, ~_kept_out()),
+    )
 
 
 async def _oldest(
@@ -153,8 +188,9 @@ async def _take(store: Store, sids: Sequence[str], data_dir: Path, done: Pruned)
     gone = [sid for sid in sids if sid not in stay]
     done.recordings += sum(row["call_sid"] not in stay for row in kept)
     await _take_deliveries(store, deliveries.c.call_sid.in_(gone), done)
-    hanging = (lines, turns, tool_calls, recordings, carrier_lines)
+    hanging = (lines, turns, tool_calls, carrier_lines)
     done.calls += await store.commit(
+        *_taken(r.call_sid.in_(gone)),
         *(delete(table).where(table.c.call_sid.in_(gone)) for table in hanging),
         delete(calls).where(calls.c.sid.in_(gone)),
     )
@@ -171,7 +207,8 @@ async def _take_orphans(
         left = await asyncio.to_thread(_remove, files, data_dir)
         done.files_left += len(left)
         gone = [row["id"] for row in rows if row["id"] not in left]
-        done.recordings += await store.commit(delete(recordings).where(r.id.in_(gone)))
+        await store.commit(*_taken(r.id.in_(gone)))
+        done.recordings += len(gone)
         await asyncio.sleep(_REST_SECONDS)
 
 

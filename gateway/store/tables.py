@@ -5,7 +5,9 @@ Keys are made by us and not by the database, so that every write can be repeated
 What is secret is encrypted before it gets here (`gateway.store.secrets`).
 
 What a column's ``info`` says: ``encrypted``, so that rotation finds it; ``first``, that the first
-value it is given stays, whatever a later record says.
+value it is given stays, whatever a later record says. A table's: ``same``, that a record which
+names another value there changes nothing of the row; ``final``, that no record changes a row of
+these values any more, only a decision does.
 """
 
 from sqlalchemy import (
@@ -98,6 +100,7 @@ calls = Table(
     Index("ix_calls_company_id_began_sid", "company_id", "began", "sid"),
     Index("ix_calls_campaign_id_began_sid", "campaign_id", "began", "sid"),
     Index("ix_calls_campaign_id_lead", "campaign_id", "lead"),
+    info={"same": ("account_sid",)},
 )
 
 lines = Table(
@@ -148,6 +151,7 @@ recordings = Table(
     Column("size", Integer),
     Column("created", Float, nullable=False, info={"first": True}),
     Index("ix_recordings_kind_status_created", "kind", "status", "created"),
+    info={"final": {"kind": "carrier", "status": "deleted"}},
 )
 
 carrier_lines = Table(  # what the carrier's own transcription has heard

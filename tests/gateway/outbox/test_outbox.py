@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 from gateway.outbox.deliveries import Deliveries
 from gateway.outbox.event import Endpoint, Event
 from gateway.outbox.lane import AT_ONCE, WINDOW
-from gateway.outbox.outbox import OutboxRules
+from gateway.outbox.rules import OutboxRules
 from gateway.outbox.schedule import DELAYS, Circuit
 from gateway.store.store import Store
 from gateway.store.tables import deliveries

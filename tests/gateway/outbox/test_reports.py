@@ -1,4 +1,5 @@
 import asyncio
+from ipaddress import ip_network
 from typing import Any, cast
 
 from sqlalchemy import select
@@ -7,6 +8,7 @@ from gateway.calls.registry import Calls
 from gateway.calls.stream import CallStream
 from gateway.farm.farm import Farm
 from gateway.media.listener import StreamStart
+from gateway.outbox.event import Endpoint
 from gateway.outbox.made import tell_lost
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.reports import ReportingRecords
@@ -257,3 +259,41 @@ async def test_nothing_is_kept_for_nobody(store: Store) -> None:
         it.ends()
         worker.exit()
         assert await box.deliveries.page() == []
+
+
+async def test_whose_call_it_is_may_become_known_while_it_lasts(store: Store) -> None:
+    loopback = (ip_network("127.0.0.0/8"),)
+    async with N8nFake() as n8n, outbox(store, known=False, allowed=loopback) as box:
+        it, company = Farmed(store, box), list[int]()
+        records = ReportingRecords(
+            store, lambda account, number: company[0] if company else None, box
+        )
+        it.calls = Calls(cast("Farm", it.farm), RULES, 10, records=records)
+        worker = it.call()
+        company.append(7)
+        it.ends()
+        worker.exit()
+        listeners = cast("Any", box._audience)
+        listeners.endpoints.append(Endpoint(at(n8n).url, 7))
+        listeners.keys[7] = ()
+        listeners.known.set()
+        await eventually(lambda: n8n.bodies("call.ended"))
+        assert n8n.bodies("call.ended")[0]["call"]["company"] == 7
+        assert await store.flush()
+        rows = await store.rows(select(calls_table.c.company_id))
+        assert [row["company_id"] for row in rows] == [7]
+
+
+async def test_a_recording_that_was_deleted_is_told_of_as_such(store: Store) -> None:
+    async with N8nFake() as n8n, outbox(store, at(n8n)) as box:
+        it = Farmed(store, box)
+        worker = it.call()
+        call = it.calls.get(SID)
+        assert call is not None
+        for status in ("in-progress", "deleted", "completed"):
+            call.tell(messages.RecordingChanged("RE1", status, None))
+        it.ends()
+        worker.exit()
+        await eventually(lambda: n8n.bodies("call.ended"))
+        (told,) = n8n.bodies("call.ended")[0]["data"]["recordings"]
+        assert told["status"] == "deleted"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from sqlalchemy import select
 from starlette.applications import Starlette
 
 from gateway.api import Api, Parts
@@ -20,6 +21,8 @@ from gateway.recording.studio import Studio, StudioLimits
 from gateway.store.recorder import StoreRecords
 from gateway.store.recording_rows import own_recording
 from gateway.store.store import Upsert
+from gateway.store.tables import recordings
+from shared import messages
 from shared.ulaw_wav import find_sound
 from tests.gateway.api.bureau import TOKEN, Bureau, bureau
 from tests.gateway.calls.actors import SID, incoming
@@ -37,6 +40,9 @@ class Desk:
 
     async def get(self, path: str = PATH, **headers: str) -> httpx2.Response:
         return await self.client.get(path, headers={"Authorization": f"Bearer {TOKEN}", **headers})
+
+    async def delete(self) -> httpx2.Response:
+        return await self.client.delete(PATH, headers={"Authorization": f"Bearer {TOKEN}"})
 
     def recorded(self) -> Recorder:
         """A call that is known, and its recorder."""
@@ -151,7 +157,7 @@ async def test_a_copy_of_the_carriers_that_is_still_to_be_fetched_is_not_fetched
 ) -> None:
     await finished(desk)
     of_carrier = {"call_sid": SID, "kind": "carrier", "created": time.time()}
-    for name, status in (("RE1", "completed"), ("RE2", "absent")):
+    for name, status in (("RE1", "completed"), ("RE2", "absent"), ("RE3", "processing")):
         desk.it.store.write(Upsert("recordings", {"id": name, "status": status, **of_carrier}))
     answer = await desk.client.delete(PATH, headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 204
@@ -159,8 +165,61 @@ async def test_a_copy_of_the_carriers_that_is_still_to_be_fetched_is_not_fetched
     assert {it["id"]: it["status"] for it in shown} == {
         SID: "deleted",
         "RE1": "deleted",
-        "RE2": "absent",
+        "RE2": "deleted",
+        "RE3": "deleted",
     }
+
+
+async def test_one_that_the_carrier_has_not_told_of_yet_stays_deleted_whatever_it_tells(
+    desk: Desk,
+) -> None:
+    desk.recorded()
+    records = StoreRecords(desk.it.store)
+    sid = "RE" + "1" * 32
+    records.event(SID, messages.RecordingChanged(sid, "in-progress", None))
+    assert (await desk.delete()).status_code == 204
+    records.event(SID, messages.RecordingChanged(sid, "completed", "https://there/RE1"))
+    (shown,) = (await desk.get(f"/api/calls/{SID}")).json()["recordings"]
+    assert (shown["status"], shown["size"]) == ("deleted", None)
+    (row,) = await desk.it.store.rows(select(recordings))
+    assert (row["url"], row["path"]) == (None, None)
+    assert (await desk.delete()).status_code == 404
+
+
+async def test_what_is_ordered_is_in_the_database_when_it_is_answered(desk: Desk) -> None:
+    await finished(desk)
+    values = {"id": "RE1", "call_sid": SID, "kind": "carrier", "status": "completed"}
+    desk.it.store.write(Upsert("recordings", {**values, "created": time.time()}))
+    assert (await desk.delete()).status_code == 204
+    rows = await desk.it.store.rows(select(recordings.c.status))  # nothing is flushed before
+    assert [row["status"] for row in rows] == ["deleted", "deleted"]
+
+
+async def test_a_file_that_cannot_be_removed_is_deleted_by_the_next_order(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await finished(desk)
+
+    async def refused(path: str) -> None:
+        raise OSError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.studio, "remove", refused)
+        assert (await desk.delete()).status_code == 500
+    assert (await desk.delete()).status_code == 204
+    assert not list(desk.folder.glob("recordings/*/*/*/*.wav"))
+
+
+async def test_while_the_carrier_records_a_call_in_progress_nothing_is_taken_away(
+    desk: Desk,
+) -> None:
+    await finished(desk)
+    desk.it.calls.incoming(incoming())
+    values = {"id": "RE1", "call_sid": SID, "kind": "carrier", "created": time.time()}
+    desk.it.store.write(Upsert("recordings", {**values, "status": "in-progress"}))
+    assert (await desk.delete()).status_code == 409
+    desk.it.store.write(Upsert("recordings", {**values, "status": "processing"}))
+    assert (await desk.delete()).status_code == 204
 
 
 async def test_the_carriers_recording_is_given_out_as_it_was_fetched(desk: Desk) -> None:

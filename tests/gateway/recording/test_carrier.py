@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from gateway.carriers.control import CarrierRefusedError, CarrierUnavailableError
-from gateway.carriers.recordings import CarrierArchive
+from gateway.carriers.recordings import CarrierArchive, CarrierRecording
 from gateway.carriers.twilio.recordings import TwilioRecordings
 from gateway.carriers.twilio.sdk import Account
 from gateway.recording.carrier import CarrierRecordings, FollowLimits
 from gateway.store.engine import open_store
+from gateway.store.retention import prune
 from gateway.store.store import Store, Upsert
 from gateway.store.tables import recordings
 from tests.fakes.twilio_recordings import RecordingTwilio
@@ -227,6 +228,72 @@ async def test_a_file_whose_row_was_pruned_while_it_was_fetched_goes_again(
         await eventually(lambda: not list(tmp_path.rglob("RE*.wav")))
         await desk.store.flush()
         assert not await desk.store.rows(select(recordings))
+
+
+async def test_what_was_deleted_here_is_not_brought_back_by_what_twilio_tells_later(
+    twilio: RecordingTwilio, tmp_path: Path, database: str
+) -> None:
+    async with desk_of(twilio, tmp_path, database) as desk:
+        sid = await desk.started()
+        desk.told(sid, "deleted")
+        await twilio.complete(sid, b"RIFF", tell=False)
+        await desk.row(sid)
+        desk.told(sid, "completed", url="https://there/RE")
+        await asyncio.sleep(0.2)
+        assert (await desk.row(sid))["status"] == "deleted"
+    async with desk_of(twilio, tmp_path, database) as desk:
+        desk.told(sid, "completed", url="https://there/RE")
+        await asyncio.sleep(0.2)
+        row = await desk.row(sid)
+        assert (row["status"], row["url"], row["path"]) == ("deleted", None, None)
+    assert twilio.fetched == []
+    assert not list(tmp_path.rglob("RE*"))
+
+
+async def test_what_was_pruned_with_its_call_is_not_brought_back_either(
+    twilio: RecordingTwilio, tmp_path: Path, database: str
+) -> None:
+    async with desk_of(twilio, tmp_path, database) as desk:
+        sid = await desk.started()
+        desk.live.add(CALL)  # it is not looked at
+        await twilio.complete(sid, b"RIFF", tell=False)
+        desk.told(sid, "completed")
+        path = tmp_path / (await desk.comes_to(sid, size=4))["path"]
+        desk.store.write(Upsert("calls", {"sid": CALL, "ended": time.time()}))
+        await desk.store.flush()
+        for _ in range(2):
+            await prune(desk.store, time.time() + 1, tmp_path)
+            desk.told(sid, "completed", url="https://there/RE")
+            await asyncio.sleep(0.2)
+            assert not path.exists()
+            row = await desk.row(sid)
+            assert (row["status"], row["url"], row["path"]) == ("deleted", None, None)
+    assert len(twilio.fetched) == 1
+
+
+async def test_a_recording_that_is_deleted_while_it_is_looked_at_stays_so(
+    twilio: RecordingTwilio, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = TwilioRecordings.look_at_recording
+    looked = asyncio.Event()
+
+    async with desk_of(twilio, tmp_path, database) as desk:
+
+        async def and_deleted(self: TwilioRecordings, sid: str) -> CarrierRecording:
+            found = await look(self, sid)
+            order = update(recordings).values(status="deleted")
+            await desk.store.commit(order)
+            looked.set()
+            return found
+
+        monkeypatch.setattr(TwilioRecordings, "look_at_recording", and_deleted)
+        sid = await desk.started()
+        await twilio.complete(sid, b"RIFF", tell=False)
+        await asyncio.wait_for(looked.wait(), 10)
+        await asyncio.sleep(0.2)
+        row = await desk.row(sid)
+        assert (row["status"], row["path"]) == ("deleted", None)
+        assert not list(tmp_path.rglob("RE*"))
 
 
 async def test_no_more_is_taken_than_there_is_room_for(

@@ -40,6 +40,17 @@ def test_what_is_told_first_stays_within_a_batch_as_between_two() -> None:
     assert (made.values["created"], made.values["status"]) == (1.0, "completed")
 
 
+def test_what_no_record_may_change_stays_within_a_batch_as_between_two() -> None:
+    deleted = Upsert("recordings", {"id": "RE1", "kind": "carrier", "status": "deleted"})
+    later = Upsert("recordings", {"id": "RE1", "kind": "carrier", "status": "completed"})
+    assert merged([deleted, later]) == [deleted]
+    ours = [Upsert("recordings", {**it.values, "kind": "own"}) for it in (deleted, later)]
+    assert merged(ours) == [ours[1]]
+    first = Upsert("calls", {"sid": "A", "began": 1.0, "account_sid": "AC1", "company_id": 1})
+    other = Upsert("calls", {"sid": "A", "began": 1.0, "account_sid": "AC2", "company_id": 2})
+    assert merged([first, other]) == [first]
+
+
 def test_a_change_without_its_key_or_its_table_is_left_for_the_database_to_refuse() -> None:
     changes = [Upsert("calls", {"state": "x"}), Upsert("nothing", {}), Upsert("calls", {"sid": []})]
     assert merged(changes) == changes
