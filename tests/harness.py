@@ -128,7 +128,7 @@ class RunningGateway:
             return await self.process.wait()
 
 
-async def eventually(holds: Callable[[], Any], seconds: float = 15.0, every: float = 0.02) -> Any:
+async def eventually(holds: Callable[[], Any], seconds: float = 60.0, every: float = 0.02) -> Any:
     """Return what ``holds`` (plain or async) returns as soon as it is true.
 
     Raises ``TimeoutError`` when it never is.

@@ -108,7 +108,7 @@ def new_dialer(
         )
 
     lines = Lines(operator, companies or Directory({}), connect)
-    said = DialRules(origin, ring_seconds=20, most_seconds=60)
+    said = DialRules(origin, ring_seconds=20, most_seconds=14_400)
     return Dialer(store, lines, Crew(), said, QUICK, clock, right)
 
 

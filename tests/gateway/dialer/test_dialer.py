@@ -37,7 +37,7 @@ async def test_a_call_is_placed_with_all_it_needs(tmp_path: Path) -> None:
             "StatusCallbackMethod": ["POST"],
             "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
             "Timeout": ["25"],
-            "TimeLimit": ["60"],
+            "TimeLimit": ["14400"],
             "MachineDetection": ["Enable"],
             "AsyncAmd": ["true"],
             "AsyncAmdStatusCallback": [f"{base}/amd{tail}"],
