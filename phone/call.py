@@ -171,13 +171,19 @@ class Call:
         await self._journal.until(replied, "the agent's reply", timeout)
 
     async def heard_silence(self, quiet_ms: float, timeout: float | None = None) -> None:
-        """Return when the agent has not been heard for ``quiet_ms`` (while a stream is open)."""
-        began, ear = self.now_ms, self._handset.ear
-        await self._journal.until(
-            lambda: self.now_ms - (began if ear.voiced_ms is None else ear.voiced_ms) >= quiet_ms,
-            "agent's silence",
-            timeout,
-        )
+        """Return when the agent has not been heard for ``quiet_ms`` (while a stream is open).
+
+        Before its first word silence counts from now. A phone that was held up, on a busy
+        machine, does not take for silence what it missed.
+        """
+        handset = self._handset
+        before = handset.silent_ms
+
+        def is_quiet() -> bool:
+            unheard = before if handset.ear.voiced_ms is None else 0.0
+            return handset.silent_ms - unheard >= quiet_ms
+
+        await self._journal.until(is_quiet, "agent's silence", timeout)
 
     async def wait(self, ms: float) -> None:
         """Let ``ms`` of the call pass."""

@@ -37,6 +37,9 @@ from shared.audio import FRAME_MS, SILENT_FRAME, ms_of_bytes
 _TURN_PAUSE_MS = 200
 """Silence of the agent at the end of a caller's phrase that makes what follows a new reply."""
 
+_MISSED_MS = 100
+"""A beat that comes so late was missed, and what the server has sent meanwhile is not read yet."""
+
 AudioListener = Callable[[bytes], None]
 
 
@@ -56,6 +59,8 @@ class Handset:
     phrase_from_ms: float = 0.0
     spoke_until_ms: float = 0.0
     pressed_ms: float = 0.0
+    silent_ms: float = 0.0
+    """How long the agent has not been heard, as far as the phone was there to hear it."""
 
 
 class MediaSession:
@@ -214,6 +219,10 @@ class MediaSession:
         ear = self._handset.ear
         was_speaking = ear.began_ms is not None
         span = ear.hear(frame, at_ms)
+        if ear.voiced_ms == at_ms + FRAME_MS:
+            self._handset.silent_ms = 0.0
+        elif self._journal.now_ms() - at_ms < _MISSED_MS:
+            self._handset.silent_ms += FRAME_MS
         if span is not None:
             self._note_agent_spoke(span, at_ms)
         elif ear.began_ms is not None and not was_speaking:

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
@@ -87,6 +88,25 @@ def make_engine(url: URL) -> AsyncEngine:
             "server_settings": {"application_name": "callfarm"},
         },
     )
+
+
+def drivers_of(engine: AsyncEngine) -> WeakSet[Any]:
+    """Return the driver's connections of ``engine``: those that are opened from now on."""
+    found = WeakSet[Any]()
+
+    def opened(connection: Any, _record: Any) -> None:
+        found.add(connection.driver_connection)
+
+    # Before the dialect, which asks the server something first.
+    event.listen(engine.sync_engine, "connect", opened, insert=True)
+    return found
+
+
+def cut(drivers: WeakSet[Any]) -> None:
+    """Close connections to PostgreSQL without a goodbye, whoever uses them."""
+    for driver in list(drivers):
+        if hasattr(driver, "terminate"):
+            driver.terminate()
 
 
 def make_plain_engine(url: URL) -> Engine:

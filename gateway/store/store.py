@@ -8,6 +8,7 @@ Nothing here knows what a call or a campaign is.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from gateway.store.change import (
     statement_of,
     unpacked,
 )
+from gateway.store.connections import cut, drivers_of
 from gateway.store.errors import FAILURES, StoreError, is_bad_value, store_error
 from gateway.store.journal import Journal
 from gateway.store.migrations import migrate
@@ -43,6 +45,9 @@ ANSWER_SECONDS = 10.0
 """What a question or a decision may take, waiting for its turn included."""
 
 CLOSE_SECONDS = 5.0
+
+CUT_SECONDS = 1.0
+"""What those have whose connection was cut to notice it."""
 
 _ROWS_A_STATEMENT = 64
 """Between two statements the event loop goes round: this many rows cost it about a millisecond."""
@@ -62,9 +67,16 @@ class Store:
     """One database. Open it with ``gateway.store.engine.open_store``."""
 
     def __init__(
-        self, url: URL, engine: AsyncEngine, folder: Path, limits: WriterLimits | None = None
+        self,
+        url: URL,
+        engine: AsyncEngine,
+        folder: Path,
+        limits: WriterLimits | None = None,
+        gateway: str = "",
     ) -> None:
-        self.url, self.engine = url, engine
+        """``gateway`` is whose store it is (`gateway.store.gateways`): several share a database."""
+        self.url, self.engine, self.gateway = url, engine, gateway
+        self._drivers = drivers_of(engine)
         self._refused = RefusedFile(folder / "refused-records.jsonl")
         self._writer = Writer(self._deliver, Journal(folder / "journal"), limits)
         self._questions = Questions()
@@ -215,8 +227,14 @@ class Store:
             if lost := await self._writer.spill():
                 log.error("RECORDS ARE LOST: the journal cannot be written", lost=lost)
         try:
-            async with asyncio.timeout(seconds):
-                await self._questions.ended()
-                await self.engine.dispose()
+            await self._let_go(seconds)
         except TimeoutError:
-            log.warning("the database's connections do not end")
+            log.warning("the database's connections do not end and are cut")
+            cut(self._drivers)
+            with contextlib.suppress(TimeoutError):
+                await self._let_go(CUT_SECONDS)
+
+    async def _let_go(self, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            await self._questions.ended()
+            await self.engine.dispose()

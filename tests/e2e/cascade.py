@@ -127,7 +127,7 @@ class Caller:
             self._read += bytes_of_ms(whole[-1].end_ms)
         return self.words
 
-    async def hears(self, text: str, seconds: float = 10.0) -> None:
+    async def hears(self, text: str, seconds: float = 30.0) -> None:
         """Return when these words were heard, one after the other, after those heard before."""
         wanted = text.split()
 
@@ -155,7 +155,7 @@ class Caller:
         await eventually(is_heard_out)
         await self.call.wait(60)
 
-    async def asks(self, text: str, reply: str, seconds: float = 10.0) -> None:
+    async def asks(self, text: str, reply: str, seconds: float = 30.0) -> None:
         """Let the agent finish, say something, and hear the reply."""
         await self.is_let_finish()
         await self.says(text)
@@ -206,7 +206,7 @@ class Cascade:
     async def caller(self, to: str = "+15550001111") -> AsyncIterator[Caller]:
         """Place a call; it is connected when the block begins."""
         async with self.gateway.phone(self.settings).dial(to=to) as call:
-            await call.connected(timeout=10)
+            await call.connected(timeout=60)
             yield Caller(self, call)
 
     def history(self, number: int = -1) -> list[tuple[str, str]]:

@@ -104,8 +104,8 @@ async def test_calls_are_listed_shown_and_filtered_after_the_gateway_is_another(
 ) -> None:
     async with running_gateway(tmp_path, AGENTS) as gateway:
         async with gateway.phone(QUICK).dial() as call:
-            await call.heard_reply(10)
-            await call.heard_silence(600, 10)
+            await call.heard_reply(60)
+            await call.heard_silence(600, 60)
             await order(gateway, call.sid, "hangup")
             await call.ended()
         await eventually(lambda: _is_over(gateway, call.sid))

@@ -1,4 +1,8 @@
-"""Interruptions, judged by the audio: what the agent remembers is what the phone has played."""
+"""Interruptions, judged by the audio: what the agent remembers is what the phone has played.
+
+How much is still played until the carrier has heard that it should stop is the machine's affair. It
+is no more than what is played between the caller's first sound and the ``clear``.
+"""
 
 import re
 from collections.abc import AsyncIterator
@@ -106,12 +110,14 @@ def _remembered(stage: Cascade, asked: str, tag: str) -> str:
 
 async def _interrupt(stage: Cascade, number: str, tags: list[str], offsets: list[int]) -> None:
     """Interrupt reply after reply by the next question, each at another place."""
+    sure: dict[str, int] = {}
     async with stage.caller(number) as caller:
         await caller.hears("Good evening.")
         for tag, offset in zip(tags, offsets, strict=False):
             await caller.says(f"go{tag}")
             await _reply_began(caller, tag)
             await caller.call.wait(offset)
+            sure[tag] = len(_played(caller, tag))
         await caller.asks(f"go{tags[-1]}", _tale(tags[-1]))
         lines = await caller.lines()
     for tag, then in pairwise(tags):
@@ -120,9 +126,10 @@ async def _interrupt(stage: Cascade, number: str, tags: list[str], offsets: list
         assert who == "agent", f"{tag} is not written down before the words that cut it: {lines}"
         for told in (written, _remembered(stage, f"go{then}", tag)):
             remembered = _bare(told)
-            where = f"{tag}: remembered {remembered}, heard {heard}"
-            assert remembered == heard[: len(remembered)], where
-            assert len(heard) - len(remembered) <= 1, where
+            where = f"{tag}: remembered {remembered}, heard {heard}, {sure[tag]} undisturbed"
+            whole = _bare(_tale(tag))
+            assert (remembered, heard) == (whole[: len(remembered)], whole[: len(heard)]), where
+            assert sure[tag] - 1 <= len(remembered) <= len(heard) + 1, where
 
 
 async def test_an_agent_remembers_what_was_heard_wherever_it_is_interrupted(
@@ -149,15 +156,17 @@ async def test_a_noise_pauses_the_agent_and_it_goes_on_at_the_word_that_was_cut(
             await caller.says(f"go{tag}")
             await _reply_began(caller, tag)
             await caller.call.wait(offset)
+            sure = len(_played(caller, tag))
             await caller.call.say(sound)
             await caller.hears(_tale(tag).split()[-1])
             assert any(event.dropped_ms > 0 for event in _clears(caller))
             await caller.asks("thanks", "Good.")
-            told = _bare(_tale(tag))
-            played = _played(caller, tag)
-            again = [at for at in range(1, len(played)) if played[at] == played[at - 1]]
-            assert len(again) <= 1, played
-            assert [word for at, word in enumerate(played) if at not in again] == told
+            told, played = _bare(_tale(tag)), _played(caller, tag)
+            again = len(played) - len(told)
+            cuts = [cut for cut in range(len(told) + 1) if cut - again >= sure - 1]
+            gone_on = [told[:cut] + told[cut - again :] for cut in cuts]
+            assert again >= 0, played
+            assert played in gone_on, (sure, played)
         lines = (await caller.view())["lines"]
         told_of = [(line["text"], line["interrupted"]) for line in lines if line["role"] == "agent"]
         assert (_tale(tag), False) in told_of
@@ -181,7 +190,7 @@ async def test_a_noise_pauses_the_agent_and_it_goes_on_at_the_word_that_was_cut(
 async def test_once_it_is_meant_everything_that_prepares_more_speech_is_given_up(
     stage: Cascade,
 ) -> None:
-    stage.openai.token_s, stage.cartesia.pace_s = 0.1, 0.06
+    stage.openai.token_s, stage.cartesia.pace_s = 0.2, 0.06
     try:
         async with stage.caller() as caller:
             await caller.hears("Good evening.")

@@ -1,6 +1,6 @@
 """A company's calls are held by the hosted voice of its own account, as it chose it."""
 
-import asyncio
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from tests.e2e.test_replaced_routes import company
 from tests.fakes.twilio_callee import Callee
 from tests.fakes.twilio_rest import TwilioRestServer
 from tests.fakes.ultravox import UltravoxFake
+from tests.fakes.ultravox_calls import FakeCall
 from tests.harness import eventually, free_port, running_gateway
 
 OURS, THEIRS = "uv-key-of-the-operator", "uv-key-of-the-company"
@@ -33,15 +34,21 @@ class Direct(Relayed):
 }
 
 
-async def waits(call: PhoneCall) -> None:
-    """Say nothing, and hang up after a moment."""
-    await asyncio.sleep(1.5)
+def joined(call: FakeCall) -> bool:
+    return call.joined is not None
 
 
 @pytest.mark.parametrize("agent", ["Relayed", "Direct"])
 async def test_a_companys_call_uses_its_account_and_voice_and_no_others_does(
     tmp_path: Path, agent: str
 ) -> None:
+    calls = count(1)
+
+    async def waits(_: PhoneCall) -> None:
+        """Say nothing, and hang up once the model is there."""
+        number = next(calls)
+        await eventually(lambda: number == sum(map(joined, (*theirs.sessions, *ours.sessions))), 60)
+
     callee = Callee(media=True, act=waits)
     async with (
         UltravoxFake(OURS) as ours,
@@ -68,7 +75,7 @@ async def test_a_companys_call_uses_its_account_and_voice_and_no_others_does(
                 placed = await gateway.api("POST", "/api/calls", body)
                 assert placed.status_code == 201, placed.text
                 sid = placed.json()["sid"]
-                await eventually(lambda: twilio.account.calls[sid].status == "completed", 30)
+                await eventually(lambda: twilio.account.calls[sid].status == "completed", 90)
 
             await called(company=acme, variables={"company_voice": "Mark", "model": "T-Model"})
             await called()
@@ -95,7 +102,7 @@ async def test_a_call_to_a_companys_number_is_held_by_its_account(tmp_path: Path
                 phone_number=THEIR_NUMBER,
             )
             async with gateway.phone(to=THEIR_NUMBER).dial() as caller:
-                await caller.heard_reply(15)
+                await caller.heard_reply(60)
             [it] = theirs.sessions
             assert (it.prompt, it.body["voice"]) == (f"For {acme}", "Mark")
             assert ours.sessions == []

@@ -230,7 +230,7 @@ async def test_with_everything_down_a_caller_is_still_told(tmp_path: Path) -> No
         cascade(tmp_path, None, {**dead, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}) as stage,
         stage.gateway.phone(stage.settings).dial() as call,
     ):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             await _is_apologised_to(call)
 
 

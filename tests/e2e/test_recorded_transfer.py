@@ -3,13 +3,9 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from phone import Call as PhoneCall
-from phone import PhoneSettings
 from phone.events import Met
-from tests.e2e import test_warm_transfer
-from tests.e2e.test_warm_transfer import FROM, MANAGER, declines, house
+from tests.e2e.test_warm_transfer import AGENTS, MANAGER, PATIENCE, declines, house
 from tests.fakes.twilio_callee import Callee
 from tests.harness import eventually
 
@@ -30,34 +26,28 @@ taken: list[str] = []
 
 
 async def test_the_carriers_recording_is_silent_while_the_caller_waits_and_ends_when_taken_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     wanted = 'Recording(own=False, carrier=True, consent="")'
-    source = test_warm_transfer.AGENTS["desk.py"]
+    source = AGENTS["desk.py"]
     source = source.replace("import Agent,", "import Agent, Recording,")
     source = source.replace('greeting = "Hello."', f'greeting = "Hello."\n    recording = {wanted}')
-    source = source.replace('self.state.get("outcome") or ', "")
-    monkeypatch.setitem(test_warm_transfer.AGENTS, "desk.py", source)
     taken.clear()
     callee = Callee(media=True, act=declines_then_accepts)
-    async with house(tmp_path, lambda _: callee, {"manager": MANAGER}) as (gateway, twilio, rooms):
-        phone = gateway.phone(PhoneSettings(rooms=rooms, verb_speed=20))
-        async with phone.dial(to=FROM) as caller:
-            twilio.exchange.take(caller)
-            await caller.heard_reply(10)
-            recordings = twilio.account.recordings
-            (recording,) = await eventually(lambda: list(recordings.values()))
-            await caller.heard_silence(400, 10)
-            await caller.press("1")
-            await eventually(lambda: recording.status == "paused")
-            await caller.connected(2, 20)
-            await eventually(lambda: recording.status == "in-progress")
-            await caller.heard_speech(10)
-            await caller.heard_silence(400, 10)
-            await caller.press("1")
-            await eventually(lambda: recording.status == "paused")
-            await caller.seen(Met, timeout=15)
+    async with house(tmp_path, {"manager": MANAGER}, AGENTS | {"desk.py": source}) as it:
+        it.humans(lambda _: callee)
+        recordings = it.twilio.account.recordings
+        async with it.calling() as on:
+            (recording,) = await eventually(lambda: list(recordings.values()), PATIENCE)
+            await on.caller.press("1")
+            await eventually(lambda: recording.status == "paused", PATIENCE)
+            await on.is_back()
+            await eventually(lambda: recording.status == "in-progress", PATIENCE)
+            await on.caller.heard_silence(400, PATIENCE)
+            await on.caller.press("1")
+            await eventually(lambda: recording.status == "paused", PATIENCE)
+            await on.caller.seen(Met, timeout=PATIENCE)
             assert recording.status in {"paused", "stopped"}
-            await eventually(lambda: recording.status == "stopped")
-            await caller.ended()
+            await eventually(lambda: recording.status == "stopped", PATIENCE)
+            await on.caller.ended()
         assert list(recordings.values()) == [recording]

@@ -35,8 +35,8 @@ class Direct(Relayed):
 
 async def listens(call: PhoneCall) -> None:
     """Hear the greeting out, then hang up."""
-    await call.heard_reply(15)
-    await call.heard_silence(600, 15)
+    await call.heard_reply(60)
+    await call.heard_silence(600, 60)
 
 
 @pytest.mark.parametrize(("agent", "voice"), [("Relayed", "Mark"), ("Direct", "Jessica")])

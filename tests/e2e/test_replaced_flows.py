@@ -59,9 +59,9 @@ class Flows:
             status_url=f"{self.gateway.url}/call-status",
         )
         async with phone.dial(to=to, from_=CALLER) as call:
-            await call.heard_reply(10)
+            await call.heard_reply(60)
             if to == DESK:
-                await call.heard_silence(600, 10)
+                await call.heard_silence(600, 60)
             else:
                 await call.ended()
 

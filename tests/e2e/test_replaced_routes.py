@@ -278,4 +278,4 @@ async def test_a_live_call_is_transferred_to_a_number_as_the_cookbook_does(
             body = {"ultravoxCallId": call.sid, "destinationNumber": HUMAN}
             status, told = await ask(gateway, "POST", "/api/transfer", body)
             assert (status, told["data"]["callDetails"]["destinationNumber"]) == (200, HUMAN)
-            await asyncio.wait_for(call.ended(), 15)
+            await asyncio.wait_for(call.ended(), 60)

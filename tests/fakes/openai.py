@@ -118,7 +118,7 @@ class OpenAIFake:
         """The requests of chat completions."""
         return self.of("chat")
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         """Wait until a condition on what came is true; ``TimeoutError`` if it never is."""
         async with asyncio.timeout(seconds):
             while not condition():

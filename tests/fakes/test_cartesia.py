@@ -47,7 +47,7 @@ async def send(socket: ClientConnection, **fields: Any) -> None:
 
 
 async def hear(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         event: dict[str, Any] = json.loads(await socket.recv())
     return event
 

@@ -44,7 +44,7 @@ async def begun(fake: ElevenLabsAgentsFake, **initiation: Any) -> AsyncIterator[
 
 async def until(socket: ClientConnection, kind: str) -> dict[str, Any]:
     """Return the next event of a kind."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (event := json.loads(await socket.recv()))["type"] != kind:
             pass
     found: dict[str, Any] = event

@@ -177,7 +177,7 @@ async def realtime(
 
 
 async def event(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         found: dict[str, Any] = json.loads(await socket.recv())
     return found
 

@@ -32,7 +32,7 @@ async def opened(fake: OpenAIFake, query: str = MODEL, **headers: str) -> Client
 
 
 async def event(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         found: dict[str, Any] = json.loads(await socket.recv())
     return found
 

@@ -86,7 +86,7 @@ class UltravoxFake:
         for talk in list(self._talks.values()):
             await talk.lose(code)
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         """Wait until a condition is true; ``TimeoutError`` if it never is."""
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - anything may be waited for

@@ -101,6 +101,23 @@ def test_the_caller_is_heard_between_frames_of_silence_with_steady_timestamps() 
     assert (spoke.label, spoke.from_ms, spoke.until_ms) == ("hello", 0, 40)
 
 
+def test_beats_that_the_phone_has_missed_are_no_silence_of_the_agent() -> None:
+    """What the server sent meanwhile has not been read yet."""
+    desk = Desk()
+    desk.play(VOICE)
+    desk.ticks(6)
+    assert desk.handset.silent_ms == 100
+    desk.clock.stall(2.0)
+    for _ in range(100):  # as the ticker does: all that were missed, at once
+        desk.session.tick()
+    assert 100 <= desk.handset.silent_ms <= 220
+    desk.ticks(5)
+    assert desk.handset.silent_ms >= 200
+    desk.play(VOICE)
+    desk.ticks(1)
+    assert desk.handset.silent_ms == 0
+
+
 def test_both_tracks_stay_aligned_over_two_streams() -> None:
     desk = Desk()
     desk.ticks(5)

@@ -178,10 +178,10 @@ def test_without_an_address_no_call_can_use_it(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_one_that_starts_and_loads_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with server(monkeypatch, starts_s=0.6, loads_s=0.6) as fake:
+    async with server(monkeypatch, starts_s=2.0, loads_s=0.3) as fake:
         before = time.monotonic()
         async with line(UltravoxModel(connect_s=0.05)) as session:
-            assert time.monotonic() - before < 0.5
+            assert time.monotonic() - before < 2
             assert said(await ask(session)) == "OK."
         assert fake.turned_away >= 1
         assert len(fake.chats) == 1, "it is asked once it is awake"
@@ -246,7 +246,7 @@ async def test_closing_does_not_wait_for_one_that_sleeps(monkeypatch: pytest.Mon
         await asyncio.sleep(0.05)
         asking.cancel()
         await asyncio.wait([asking])
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await session.aclose()
             await session.aclose()
 
@@ -304,7 +304,7 @@ async def test_an_answer_that_goes_wrong_names_its_server(fake: VLLMFake, troubl
 
 async def test_one_that_stalls_is_not_waited_for_forever(fake: VLLMFake) -> None:
     fake.fail("chat", Broken(Trouble.STALL, 2))
-    async with line(UltravoxModel(stall_s=0.1)) as session:
+    async with line(UltravoxModel(stall_s=0.5)) as session:
         with pytest.raises(ProviderLostError, match="in time"):
             await ask(session)
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from shared.audio import SILENCE, ms_of_bytes
 from tests.fakes.speech import speech, words_in
 from worker.speech import AgentDone, AgentWords, Call, Event, SpeechSession, ToolsWanted
+from worker.speech.pcm_line import AHEAD_BYTES
 
 Kind = TypeVar("Kind")
 
@@ -96,13 +97,14 @@ class Ear:
 
 
 async def say(session: SpeechSession, text: str, letter_ms: float = 20.0, ms: float = 300) -> None:
-    """Say something, and ``ms`` of quiet in real time.
+    """Say something in real time, and ``ms`` of quiet.
 
-    What is said goes at once: on a busy machine its pieces would come so late that it were cut.
+    It begins with what a line may be ahead, so that a busy machine does not cut words in two.
     """
-    audio, size = speech(text, letter_ms), 8 * session.batch_ms
-    session.post(audio)
-    await asyncio.sleep(ms_of_bytes(len(audio)) / 1000)
-    for _ in range(0, int(8 * ms), size):
-        session.post(SILENCE * size)
+    audio = speech(text, letter_ms) + SILENCE * int(8 * ms)
+    session.post(audio[:AHEAD_BYTES])
+    size = 8 * session.batch_ms
+    for at in range(AHEAD_BYTES, len(audio), size):
         await asyncio.sleep(session.batch_ms / 1000)
+        session.post(audio[at : at + size])
+    await asyncio.sleep(ms_of_bytes(AHEAD_BYTES) / 1000)

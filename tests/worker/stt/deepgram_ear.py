@@ -28,7 +28,7 @@ class Ear:
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so of what was heard."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not is_so():
                 self._changed.clear()
                 await self._changed.wait()
@@ -57,7 +57,7 @@ def speak(session: STTSession, ms: int = 600, pause_ms: int = 500) -> None:
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for something that nobody announces."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not is_so():  # noqa: ASYNC110 - the other side is a server
             await asyncio.sleep(0.005)
 

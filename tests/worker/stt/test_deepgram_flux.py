@@ -121,11 +121,12 @@ async def test_silence_is_not_sent_before_the_call_or_for_ever(
         session.post(b"\xff" * 160)
         await until(lambda: len(socket.audio) > 640)
         assert socket.audio[:640] == b"\xff" * 640
-        await asyncio.sleep(1.8)
-        before = len(socket.audio)
-        assert before < 8 * 2500
-        await asyncio.sleep(0.2)
-        assert len(socket.audio) == before
+        await until(lambda: len(socket.audio) > 8 * 1500)
+        before = 0
+        while len(socket.audio) > before:
+            before = len(socket.audio)
+            assert before < 8 * 2500
+            await asyncio.sleep(0.3)
 
 
 async def test_end_turn_forces_the_end(fake: DeepgramFake) -> None:
@@ -182,7 +183,7 @@ async def test_a_frozen_turn_goes_on_on_a_new_connection(fake: DeepgramFake) -> 
 async def test_a_server_that_never_says_anything_is_given_up(fake: DeepgramFake) -> None:
     fake.is_mute = True
     async with listening() as (session, ear):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not ear.failures:
                 speak(session, 2000, 500)
                 await asyncio.sleep(0.01)

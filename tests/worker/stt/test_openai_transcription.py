@@ -54,7 +54,7 @@ class Listener:
 
     async def until(self, turns: int) -> list[str]:
         """Return the texts of all turns when there are so many; fail if the session does."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.turns) < turns and not self.failures:
                 self._changed.clear()
                 await self._changed.wait()
@@ -62,7 +62,7 @@ class Listener:
         return self.turns
 
     async def failure(self) -> Exception:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.failures:
                 self._changed.clear()
                 await self._changed.wait()

@@ -11,6 +11,7 @@ import pytest
 from tests.fakes.cartesia import KEY, CartesiaFake
 from tests.fakes.voice_faults import Dies, Errs, Refusal, Silent
 from tests.forking import used_after_a_fork
+from tests.harness import eventually
 from tests.worker.tts.voice_recorder import Recorder, timings_fit
 from worker.backoff import Retry
 from worker.errors import ProviderLostError, ProviderRefusedError
@@ -278,8 +279,7 @@ async def test_an_idle_socket_that_is_closed_is_opened_again_at_once(fake: Carte
     fake.idle_s = 0.05
     voice = Cartesia("a-voice", retry=Retry(steady_s=0.01))
     async with talking(voice) as (session, recorder):
-        await asyncio.sleep(0.5)
-        assert len(fake.handshakes) >= 5
+        await eventually(lambda: len(fake.handshakes) >= 5)
         fake.idle_s = 10
         uuid = uuid4()
         session.post(Message(uuid, "Here I am."))
@@ -297,7 +297,7 @@ async def test_a_server_that_closes_again_and_again_is_given_up(fake: CartesiaFa
 
 async def test_silence_where_speech_is_owed_is_answered_by_a_new_socket(fake: CartesiaFake) -> None:
     fake.next_contexts.append(Silent())
-    async with talking(Cartesia("v", answer_s=0.1, retry=QUICK)) as (session, recorder):
+    async with talking(Cartesia("v", answer_s=0.5, retry=QUICK)) as (session, recorder):
         uuid = uuid4()
         session.post(Message(uuid, "Anybody there?"))
         await recorder.end_of(uuid)
@@ -307,11 +307,11 @@ async def test_silence_where_speech_is_owed_is_answered_by_a_new_socket(fake: Ca
 
 async def test_lasting_silence_fails_in_bounded_time(fake: CartesiaFake) -> None:
     fake.next_contexts.extend([Silent()] * 9)
-    async with talking(Cartesia("v", answer_s=0.1, retry=QUICK)) as (session, recorder):
+    async with talking(Cartesia("v", answer_s=0.5, retry=QUICK)) as (session, recorder):
         session.post(Message(uuid4(), "Anybody there?"))
         error = await recorder.failure()
         session.post(Message(uuid4(), "Hello?"))
-    assert "silent for 0.1 s" in str(error)
+    assert "silent for 0.5 s" in str(error)
     assert len(fake.handshakes) == 2
 
 

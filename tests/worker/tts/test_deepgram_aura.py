@@ -45,13 +45,13 @@ class Listener:
         return [message.uuid for message in self.messages if message.done]
 
     async def end(self, uuid: UUID) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while uuid not in self.finished() and not self.failures:
                 self._changed.clear()
                 await self._changed.wait()
 
     async def begin(self, uuid: UUID, size: int = 1) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.of(uuid)) < size:
                 self._changed.clear()
                 await self._changed.wait()
@@ -281,7 +281,7 @@ async def test_text_too_long_for_one_message_is_spoken_in_parts(fake: DeepgramFa
 async def test_a_server_that_says_nothing_is_left_for_another(
     fake: DeepgramFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deepgram_aura, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(deepgram_aura, "ANSWER_SECONDS", 0.5)
     async with studio() as (session, listener):
         first, uuid = await fake.socket(), uuid4()
         first.is_mute = True
@@ -331,7 +331,7 @@ async def test_after_closing_nothing_comes(fake: DeepgramFake) -> None:
         session.post(Message(uuid, "This is long. " * 20))
         await listener.begin(uuid)
         count = len(listener.messages)
-        async with asyncio.timeout(2.5):
+        async with asyncio.timeout(8):
             await session.aclose()
         await session.aclose()
         session.post(Message(uuid4(), "Hello."))

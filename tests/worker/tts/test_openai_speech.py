@@ -48,7 +48,7 @@ class Listener:
 
     async def until(self, uuid: UUID) -> bytes:
         """Return all audio of an utterance when it is done; fail if the session does."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while uuid not in self.finished() and not self.failures:
                 self._changed.clear()
                 await self._changed.wait()
@@ -57,11 +57,11 @@ class Listener:
 
     async def first(self) -> None:
         """Wait until there is any audio."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self._changed.wait()
 
     async def failure(self) -> Exception:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.failures:
                 self._changed.clear()
                 await self._changed.wait()
@@ -245,7 +245,7 @@ async def test_aborting_the_unknown_is_harmless(fake: OpenAIFake) -> None:
 async def test_a_clause_that_fails_is_asked_for_once_more(
     fake: OpenAIFake, fault: Refusal | Broken
 ) -> None:
-    async with studio(OpenAISpeech(first_audio_s=0.2)) as (session, listener):
+    async with studio(OpenAISpeech(first_audio_s=0.8)) as (session, listener):
         uuid = uuid4()
         fake.fail("speech", fault)
         session.post(Message(uuid, FIRST))

@@ -9,7 +9,7 @@ from tests.fakes.speech import words_in
 from worker.message import Message
 from worker.tts import Timing
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class Recorder:
