@@ -7,9 +7,11 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from math import inf
 
 from gateway.store.companies import Companies
 from gateway.store.engine import make_store
+from gateway.store.gateways import gateway_id, keep_present
 from gateway.store.recorder import StoreRecords, mark_lost
 from gateway.store.records import CallBook
 from gateway.store.retention import prune_daily
@@ -19,6 +21,12 @@ from shared.settings import Settings
 
 _RETRY_SECONDS = 2.0
 _COMPANIES_SECONDS = 3.0
+
+LOST_SECONDS = 3600.0
+"""Between two looks for calls of a gateway that is gone."""
+
+_SPARE_SECONDS = 600.0
+"""What a call may last beyond its longest time: it is ended, and that is told."""
 
 
 class Archive:
@@ -31,13 +39,19 @@ class Archive:
         ``LocalSecretError``.
         """
         url = settings.database_url
-        self.store = make_store(url.get_secret_value() if url else None, settings.data_dir)
+        self.store = make_store(
+            url.get_secret_value() if url else None,
+            settings.data_dir,
+            gateway=gateway_id(settings.data_dir),
+        )
+        self.store.sure_from = inf  # until the others could be heard
         self.secrets = Secrets.of(settings)
         self.companies = Companies(self.store, self.secrets, (own_token,))
         self.calls = CallBook(self.store)
         self.records = StoreRecords(self.store, self.companies.company_of)
         self.data_dir = settings.data_dir
         self._days, self._began = settings.retention_days, time.time()
+        self._longest = settings.max_call_seconds + _SPARE_SECONDS
         self.needed: Callable[[], Collection[str]] = tuple
         """Returns the calls that are not to be pruned: live, or still being recorded."""
 
@@ -55,17 +69,25 @@ class Archive:
 
     async def keep(self, live: Callable[[], Collection[str]]) -> None:
         """Look after the records until cancelled. ``live`` are the calls in progress."""
-        await self.companies.load_when_possible()
-        await self._end_lost(live)
-        if self._days is not None:
-            await prune_daily(self.store, self._days, self.data_dir, self.needed)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep_present(self.store))
+            await self.companies.load_when_possible()
+            await self._end_lost(live)
+            if self._days is not None:
+                tasks.create_task(prune_daily(self.store, self._days, self.data_dir, self.needed))
+            while True:
+                await asyncio.sleep(LOST_SECONDS)
+                await self._end_lost(live)
 
     async def _end_lost(self, live: Callable[[], Collection[str]]) -> None:
-        """End the calls of an earlier life, once all that life has told is in the database."""
+        """End calls that are nobody's, once all that an earlier life has told is in the database.
+
+        Those are an earlier life's, and those of another gateway that is gone.
+        """
         while True:
             try:
                 if await self.store.flush():
-                    await mark_lost(self.store, self._began, live())
+                    await mark_lost(self.store, self._began, live(), self._longest)
                     return
             except StoreError:
                 pass

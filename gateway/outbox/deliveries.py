@@ -12,7 +12,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    func,
+    select,
+    update,
+)
 
 from gateway.outbox.event import Endpoint, Shape
 from gateway.outbox.schedule import LIFETIME, Next, Tried
@@ -22,7 +29,6 @@ from gateway.store.tables import deliveries, delivery_tries
 WAITING, HELD = Next.AGAIN.value, "held"
 DELIVERED, FAILED = Next.DONE.value, Next.GIVEN_UP.value
 
-_AT_ONCE = 500
 _c = deliveries.c
 
 
@@ -40,6 +46,8 @@ class Delivery:
     created: float
     tries: int = 0
     tries_before: int = 0
+    gateway: str | None = None
+    """The one that brings it."""
 
     @property
     def lane(self) -> str:
@@ -56,19 +64,20 @@ class Deliveries:
     """The tables of deliveries and their tries."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store, self.gateway = store, store.gateway
+        """Several gateways may share the tables: each brings what is its own."""
 
     # Written -----------------------------------------------------------------------------------
 
     def add(self, it: Delivery, state: str) -> None:
         """Have a delivery written soon; one of the same id is replaced."""
-        self._store.write(Upsert("deliveries", row_of(it, state)))
+        self.store.write(Upsert("deliveries", row_of(it, state)))
 
     def tried(self, it: Delivery, tried: Tried, following: Next, at: float, again: float) -> None:
         """Have a try written soon, and what follows from it; ``again`` is when the next is due."""
         number = it.tries + 1
         ended = None if following is Next.AGAIN else at
-        self._store.write(
+        self.store.write(
             Upsert(
                 "delivery_tries",
                 {
@@ -94,16 +103,16 @@ class Deliveries:
 
     async def written(self, seconds: float) -> bool:
         """Wait until all that was written is in the database; false if it was not in time."""
-        return await self._store.flush(seconds)
+        return await self.store.flush(seconds)
 
     # For those who send --------------------------------------------------------------------------
 
     async def lanes(self) -> Sequence[tuple[str, float]]:
         """Return the lanes in which something waits, each with when the first is due."""
         soonest = func.min(_c.next_at).label("soonest")
-        rows = await self._store.rows(
+        rows = await self.store.rows(
             select(_c.lane, soonest)
-            .where(_c.state == WAITING, _c.lane.is_not(None))
+            .where(_c.state == WAITING, _c.lane.is_not(None), _c.gateway == self.gateway)
             .group_by(_c.lane)
         )
         return [(row["lane"], row["soonest"] or 0.0) for row in rows]
@@ -115,61 +124,29 @@ class Deliveries:
 
         ``but`` are known already. Without more there is no time.
         """
-        rows = await self._store.rows(
+        rows = await self.store.rows(
             select(deliveries)
-            .where(_c.lane == lane, _c.state == WAITING, _c.next_at <= now)
+            .where(*self._waiting(lane), _c.next_at <= now)
             .order_by(_c.next_at)
             .limit(most + len(but))
         )
         found = [_delivery(row) for row in rows if row["id"] not in but][:most]
         if len(found) == most:
             return found, now
-        later = await self._store.rows(
+        later = await self.store.rows(
             select(func.min(_c.next_at).label("soonest")).where(
-                _c.lane == lane, _c.state == WAITING, _c.next_at > now
+                *self._waiting(lane), _c.next_at > now
             )
         )
         return found, later[0]["soonest"]
 
+    def _waiting(self, lane: str) -> tuple[ColumnElement[bool], ...]:
+        return _c.lane == lane, _c.state == WAITING, _c.gateway == self.gateway
+
     async def told(self, ids: Sequence[str]) -> frozenset[str]:
         """Return those of ``ids`` that are no longer held back: they are told, or will be."""
-        rows = await self._store.rows(select(_c.id).where(_c.id.in_(ids), _c.state != HELD))
+        rows = await self.store.rows(select(_c.id).where(_c.id.in_(ids), _c.state != HELD))
         return frozenset(str(row["id"]) for row in rows)
-
-    async def release(self, before: float) -> int:
-        """Let go of what a gateway that died had held back; return how many."""
-        held = update(deliveries).where(_c.state == HELD, _c.created < before)
-        return await self._store.commit(held.values(state=WAITING))
-
-    async def expire(self, now: float) -> int:
-        """Give up what has waited too long; return how many."""
-        old = select(_c.id).where(_c.state == WAITING, _c.expires < now).limit(_AT_ONCE)
-        count = 0
-        while True:
-            done = await self._store.commit(
-                update(deliveries).where(_c.id.in_(old)).values(state=FAILED, ended=now)
-            )
-            count += done
-            if done < _AT_ONCE:
-                return count
-
-    async def forget(self, before: float) -> int:
-        """Take away what was settled before; return how many."""
-        count = 0
-        while True:
-            rows = await self._store.rows(
-                select(_c.id)
-                .where(_c.state.in_((DELIVERED, FAILED)), _c.created < before, _c.ended < before)
-                .limit(_AT_ONCE)
-            )
-            ids = [row["id"] for row in rows]
-            if ids:
-                count += await self._store.commit(
-                    delete(delivery_tries).where(delivery_tries.c.delivery_id.in_(ids)),
-                    delete(deliveries).where(_c.id.in_(ids)),
-                )
-            if len(ids) < _AT_ONCE:
-                return count
 
     # For people ----------------------------------------------------------------------------------
 
@@ -186,7 +163,11 @@ class Deliveries:
 
         With an ``owner``: those to a company's addresses.
         """
-        columns = [c for c in deliveries.columns if c.name not in {"body", "lane", "tries_before"}]
+        columns = [
+            c
+            for c in deliveries.columns
+            if c.name not in {"body", "lane", "tries_before", "gateway"}
+        ]
         wanted: Select[Any] = select(*columns).limit(most)
         wanted = wanted.order_by(_c.created.desc(), _c.id.desc())
         equal = ((_c.event, event), (_c.call_sid, call_sid), (_c.company_id, owner))
@@ -200,14 +181,14 @@ class Deliveries:
             created, last = before
             older = (_c.created == created) & (_c.id < last)
             wanted = wanted.where(_c.created <= created, (_c.created < created) | older)
-        return [dict(row) for row in await self._store.rows(wanted)]
+        return [dict(row) for row in await self.store.rows(wanted)]
 
     async def one(self, delivery: str) -> dict[str, Any] | None:
         """Return a delivery with its body and its tries."""
-        rows = await self._store.rows(select(deliveries).where(_c.id == delivery))
+        rows = await self.store.rows(select(deliveries).where(_c.id == delivery))
         if not rows:
             return None
-        tries = await self._store.rows(
+        tries = await self.store.rows(
             select(delivery_tries)
             .where(delivery_tries.c.delivery_id == delivery)
             .order_by(delivery_tries.c.number)
@@ -217,13 +198,13 @@ class Deliveries:
     async def again(self, ids: Sequence[str] | None, now: float) -> Sequence[str]:
         """Have deliveries tried anew, all that failed without ``ids``; return their lanes.
 
-        Those under way are left alone. They get as many tries as new ones.
+        Those under way are left alone. They get as many tries as new ones, and from this gateway.
         """
         is_settled = _c.state.in_((DELIVERED, FAILED)) if ids is not None else _c.state == FAILED
         which = is_settled if ids is None else is_settled & _c.id.in_(ids)
-        lanes = await self._store.rows(select(_c.lane).where(which).distinct())
+        lanes = await self.store.rows(select(_c.lane).where(which).distinct())
         if lanes:
-            await self._store.commit(
+            await self.store.commit(
                 update(deliveries)
                 .where(which)
                 .values(
@@ -232,17 +213,24 @@ class Deliveries:
                     ended=None,
                     tries_before=_c.tries,
                     expires=now + LIFETIME,
+                    gateway=self.gateway,
                 )
             )
         return [row["lane"] for row in lanes if row["lane"]]
 
 
 def delivery(
-    identity: str, event: str, endpoint: Endpoint, body: bytes, call_sid: str | None
+    identity: str,
+    event: str,
+    endpoint: Endpoint,
+    body: bytes,
+    call_sid: str | None,
+    gateway: str | None,
 ) -> Delivery:
-    """Return a new delivery to ``endpoint``."""
-    owner, shape = endpoint.owner, endpoint.shape
-    return Delivery(identity, event, endpoint.url, owner, shape, body, call_sid, time.time())
+    """Return a new delivery to ``endpoint``, to be brought by ``gateway``."""
+    owner, shape, now = endpoint.owner, endpoint.shape, time.time()
+    url = endpoint.url
+    return Delivery(identity, event, url, owner, shape, body, call_sid, now, gateway=gateway)
 
 
 def row_of(it: Delivery, state: str) -> dict[str, Any]:
@@ -263,6 +251,7 @@ def row_of(it: Delivery, state: str) -> dict[str, Any]:
         "expires": it.created + LIFETIME,
         "created": it.created,
         "ended": None,
+        "gateway": it.gateway,
     }
 
 

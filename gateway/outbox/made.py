@@ -22,6 +22,7 @@ from gateway.outbox.outbox import Outbox
 from gateway.outbox.reports import ReportingRecords, lost
 from gateway.outbox.rules import OutboxRules
 from gateway.store.companies import Companies
+from gateway.store.gateways import is_ours
 from gateway.store.records import CallBook
 from gateway.store.store import Store, StoreError
 from gateway.store.tables import calls, deliveries
@@ -31,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 LOST_SECONDS = 60.0
 """What the carrier has to bring back a call whose gateway died, before it is told to be lost."""
+
+LOST_AGAIN_SECONDS = 600.0
+"""Between two looks for calls that were lost with another gateway."""
 
 LOAD_SECONDS = 30.0
 """How old what is known of companies' addresses may be."""
@@ -108,30 +112,39 @@ class Webhooks:
     # Calls that died with a gateway --------------------------------------------------------------
 
     async def _tell_lost(self, live: Callable[[], Collection[str]]) -> None:
-        """Tell the end of calls that no gateway was there to see."""
+        """Tell the end of calls that no gateway was there to see, this one's and those it ended."""
         await asyncio.sleep(LOST_SECONDS)
+        told = 0.0
         while True:
+            now, since = time.time(), max(self._began, told) - _DAY
             try:
-                await tell_lost(self._store, self._book, self.outbox, self._began - _DAY, live())
+                await tell_lost(self._store, self._book, self.outbox, since, live(), told)
+                told, pause = now - LOST_SECONDS, LOST_AGAIN_SECONDS
             except StoreError:
-                await asyncio.sleep(LOAD_SECONDS)
-            else:
-                return
+                pause = LOAD_SECONDS
+            await asyncio.sleep(pause)
 
 
 async def tell_lost(
-    store: Store, book: CallBook, outbox: Outbox, since: float, live: Collection[str]
+    store: Store,
+    book: CallBook,
+    outbox: Outbox,
+    since: float,
+    live: Collection[str],
+    ended: float = 0.0,
 ) -> int:
-    """Post the end of calls that were lost ``since`` and of which nobody knows; return how many.
+    """Post the end of calls that were lost and of which nobody knows; return how many.
 
-    Raises ``StoreError``.
+    They are this gateway's, began ``since`` and were ended after ``ended``. Raises ``StoreError``.
     """
+    c = calls.c
     told = select(deliveries.c.call_sid).where(
         deliveries.c.event == "call.ended", deliveries.c.call_sid == calls.c.sid
     )
     rows = await store.rows(
-        select(calls.c.sid)
-        .where(calls.c.outcome == "lost", calls.c.began > since, ~told.exists())
+        select(c.sid)
+        .where(c.outcome == "lost", c.began > since, c.ended >= ended)
+        .where(is_ours(c.gateway, store), ~told.exists())
         .limit(_MOST_LOST)
     )
     count = 0

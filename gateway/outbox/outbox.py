@@ -5,8 +5,8 @@
                                           └──── the database, for what is not in memory
 
 A dead address holds up nobody else: each has a lane of its own, which rests after some failures and
-then sends one request at a time. What is known of a delivery is in the database, so a gateway that
-was killed goes on where it was; a request whose answer was not written down is sent again.
+then sends one request at a time. What is known of a delivery is in the database, so what a gateway
+that was killed has left is sent, also a request whose answer was not written down.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ from gateway.outbox.prepared import Prepared, deliveries_of
 from gateway.outbox.rules import OutboxRules
 from gateway.outbox.schedule import Next, Tried, after
 from gateway.outbox.statistics import OutboxStatistics
+from gateway.outbox.upkeep import Upkeep
 from gateway.store.store import StoreError
 
 log = structlog.get_logger(__name__)
@@ -55,8 +56,8 @@ class Outbox:
         self._rules, self._now = rules or OutboxRules(), clock
         self._lanes: dict[str, Lane] = {}
         self._wake = asyncio.Event()
-        self._counts = OutboxStatistics()
-        self._began = clock()
+        self._counts, self._began = OutboxStatistics(), clock()
+        self._upkeep = Upkeep(deliveries.store)
         retry = self._rules.retry_look * self._rules.scale
         self._early, self._admitted = Early(), asyncio.Event()
         self._once = Once(deliveries, self.send, self._rules.flush, retry)
@@ -70,10 +71,10 @@ class Outbox:
     def prepared(self, event: Event) -> Prepared:
         """Return what tells an event, to be committed with what it tells of, and then sent."""
         identity, to = event_id(event, secrets.token_hex(16)), self._audience.of(event.company)
-        if not self.is_early or event.company is None:
-            return Prepared(deliveries_of(event, identity, to))
-        ours = [it for it in to if it.owner is None]
-        return Prepared(deliveries_of(event, identity, ours), EarlyEvent(event, identity, WAITING))
+        early = self.is_early and event.company is not None
+        now = [it for it in to if not early or it.owner is None]
+        made = deliveries_of(event, identity, now, self.deliveries.gateway)
+        return Prepared(made, EarlyEvent(event, identity, WAITING) if early else None)
 
     def send(self, it: Prepared) -> None:
         """Tell what was written down."""
@@ -116,10 +117,9 @@ class Outbox:
             if not self._early:
                 self._admitted.set()
             it = await self._early.take()
-            theirs = [
-                each for each in self._audience.of(it.event.company) if each.owner is not None
-            ]
-            made = Prepared(deliveries_of(it.event, it.id, theirs))
+            to = self._audience.of(it.event.company)
+            theirs = [each for each in to if each.owner is not None]
+            made = Prepared(deliveries_of(it.event, it.id, theirs, self.deliveries.gateway))
             self._take(made, it.state, again=it.event.again)
 
     async def posted(self, event: Event) -> bool:
@@ -273,7 +273,7 @@ class Outbox:
             self._wake.set()
 
     async def _recover(self) -> None:
-        """Find what a gateway before this one has left, then now and then what nobody has sent."""
+        """Find what a gateway that died has left, then now and then what nobody has sent."""
         is_first = True
         while True:
             pause = self._rules.retry_look * self._rules.scale
@@ -281,7 +281,7 @@ class Outbox:
                 if await self.deliveries.written(self._rules.flush):
                     if is_first:
                         await self._audience.load()
-                        await self.deliveries.release(self._began)
+                    await self._upkeep.take_over(self._began, self._now())
                     for lane, soonest in await self.deliveries.lanes():
                         self._look(lane, soonest)
                     is_first, pause = False, self._rules.look
@@ -291,10 +291,10 @@ class Outbox:
         """Give up what is too old to be tried, take away what is too old to be kept."""
         while True:
             try:
-                if gone := await self.deliveries.expire(self._now()):
+                if gone := await self._upkeep.expire(self._now()):
                     log.error("webhooks given up: their addresses were dead for a day", count=gone)
                     self._counts.failed += gone
-                await self.deliveries.forget(self._now() - self._rules.keep)
+                await self._upkeep.forget(self._now() - self._rules.keep)
             except StoreError as error:
                 log.warning("webhooks are not swept", reason=error.sentence)
             await asyncio.sleep(self._rules.sweep)

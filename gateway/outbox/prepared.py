@@ -40,12 +40,14 @@ class Prepared:
         return made
 
 
-def deliveries_of(event: Event, identity: str, to: Sequence[Endpoint]) -> tuple[Delivery, ...]:
-    """Return the deliveries of an event ``to`` those of them that want it."""
+def deliveries_of(
+    event: Event, identity: str, to: Sequence[Endpoint], gateway: str | None
+) -> tuple[Delivery, ...]:
+    """Return the deliveries of an event ``to`` those of them that want it, for ``gateway``."""
     made = []
     for endpoint in to:
         body = body_of(event, identity, endpoint.shape) if endpoint.wants(event.name) else None
         if body is not None:
             key = delivery_id(identity, endpoint)
-            made.append(delivery(key, event.name, endpoint, body, event.call_sid))
+            made.append(delivery(key, event.name, endpoint, body, event.call_sid, gateway))
     return tuple(made)

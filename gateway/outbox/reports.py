@@ -74,7 +74,7 @@ class ReportedRecord(CallRecord):
         find_company: Callable[[], int | None] | None = None,
     ) -> None:
         """``find_company`` is asked again while it is not known whose call it is."""
-        super().__init__(self._written, incoming, company, first)
+        super().__init__(self._written, incoming, company, first, store.gateway)
         placed = incoming.placed
         self._store, self._outbox = store, outbox
         self._whose_now = company if placed is None else placed.company

@@ -5,6 +5,7 @@ was fetched (``CARRIER_FETCH``).
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 
@@ -27,6 +28,7 @@ from gateway.recording.clip import (
 )
 from gateway.recording.studio import Studio
 from gateway.store.call_rows import RecordingRow
+from gateway.store.gateways import GONE_SECONDS, host_of, others
 from gateway.store.store import Store
 from gateway.store.tables import carrier_lines, recordings
 from shared.ulaw_wav import FRAME_BYTES, HEAD_BYTES
@@ -117,6 +119,8 @@ class RecordingSection:
         sid = await self._finder.sid(asked.path["sid"], asked.who)
         row = await self._row(sid, asked.query.kind)
         clip = await asyncio.to_thread(self._clip, row, asked.query.format)
+        if clip is None:
+            raise ProblemError(404, await self._where(row))
         growing = self._studio.is_recorded(sid) and row.kind == Whose.OWN
         tag = f'"{row.id}-{clip.size}-{asked.query.format}"'
         return _sent(clip, asked.request.headers, None if growing else tag, row.id)
@@ -134,12 +138,20 @@ class RecordingSection:
         assert self._finder.book is not None
         return await self._finder.book.recordings(sid)
 
-    def _clip(self, row: RecordingRow, form: Format) -> Clip | PlainClip:
+    async def _where(self, row: RecordingRow) -> str:
+        """Say what is known of a file that is not here."""
+        if row.gateway in (None, self._store.gateway):
+            return "The recording's file is gone."
+        host = await host_of(self._store, row.gateway or "")
+        which = f"the gateway on {host}" if host else "another gateway"
+        return f"The recording's file lies at {which}, which shares this database: ask it there."
+
+    def _clip(self, row: RecordingRow, form: Format) -> Clip | PlainClip | None:
         path = self._studio.path(row.path or "")
         try:
             size = path.stat().st_size
         except OSError:
-            raise ProblemError(404, "The recording's file is gone.") from None
+            return None
         if row.kind != Whose.OWN:
             return PlainClip(path, size)
         frames = max(0, size - HEAD_BYTES) // FRAME_BYTES
@@ -150,6 +162,10 @@ class RecordingSection:
         if self._studio.is_recorded(sid):
             raise ProblemError(409, f"The call is being recorded: {_WAIT}.")
         rows = [it for it in await self._recordings(sid) if it.path or _may_come(it)]
+        there = await others(self._store, time.time() - GONE_SECONDS)
+        own = [it for it in rows if it.kind == Whose.OWN and it.gateway in there]
+        if any(it.status in _BEING_MADE for it in own):
+            raise ProblemError(409, f"Another gateway records the call: {_WAIT}.")
         if not any(it.path or it.status in _EXPECTED for it in rows):
             raise ProblemError(404, "There is no recording of this call here.")
         going_on = any(it.status in _BEING_MADE and it.kind == Whose.CARRIER for it in rows)

@@ -20,6 +20,7 @@ from sqlalchemy import RowMapping, and_, or_, select, update
 from gateway.carriers.control import CallGoneError, CarrierError
 from gateway.carriers.recordings import CarrierArchive
 from gateway.recording.reel import FOLDER
+from gateway.store.gateways import is_ours, may_be_taken
 from gateway.store.store import Store, StoreError, Upsert
 from gateway.store.tables import calls, recordings
 
@@ -101,10 +102,16 @@ class CarrierRecordings:
 
     async def _due(self) -> Sequence[RowMapping]:
         r = recordings.c
-        wanted = [r.status.in_(_OPEN), and_(r.status == "deleted", r.path.is_not(None))]
+        # Of a call that another gateway has, that one asks, as long as it is there.
+        ours = may_be_taken(calls.c.gateway, self._store, time.time())
+        here = is_ours(r.gateway, self._store)
+        wanted = [
+            and_(r.status.in_(_OPEN), ours),
+            and_(r.status == "deleted", r.path.is_not(None), here),
+        ]
         if self._fetches:
             young = r.created > time.time() - _DAY_SECONDS
-            wanted.append(and_(r.status == "completed", r.path.is_(None), young))
+            wanted.append(and_(r.status == "completed", r.path.is_(None), young, ours))
         question = (
             select(r.id, r.call_sid, r.status, r.path, r.created, calls.c.account_sid)
             .select_from(recordings.outerjoin(calls, calls.c.sid == r.call_sid))
@@ -167,7 +174,8 @@ class CarrierRecordings:
     async def _keep(self, sid: str, path: str, size: int) -> None:
         """Note where the file is; one that nobody wants any more goes again."""
         noted = update(recordings).where(recordings.c.id == sid, recordings.c.status != "deleted")
-        if await self._store.commit(noted.values(path=path, size=size)):
+        here = {"path": path, "size": size, "gateway": self._store.gateway}
+        if await self._store.commit(noted.values(here)):
             log.info("the carrier's recording is fetched", recording=sid, bytes=size)
         else:
             await asyncio.to_thread((self._data_dir / path).unlink, missing_ok=True)

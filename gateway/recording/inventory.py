@@ -7,7 +7,8 @@
                        half of a fetch ────────> it goes
 
 Nothing is removed whose deletion nobody ordered: another database, or a disk that comes back, finds
-all of it again. Only what has lain still for an hour is looked at, some of it at a time.
+all of it again. Only what has lain still for an hour is looked at, some of it at a time. Of rows
+whose file is at another gateway that shares the database nothing is said here.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from sqlalchemy import RowMapping, select, update
 
 from gateway.recording.reel import FOLDER, OPEN
 from gateway.recording.studio import Studio
+from gateway.store.gateways import is_ours, others
 from gateway.store.store import Store, StoreError, Upsert
 from gateway.store.tables import recordings
 from shared.audio import SAMPLE_RATE
@@ -104,16 +106,32 @@ class Inventory:
 
     async def _look_at_rows(self, until: float) -> None:
         r, last = recordings.c, ""
-        wanted = select(r.id, r.call_sid, r.kind, r.status, r.path).where(
-            r.path.is_not(None), r.created < until
+        # Where the file of a row without a gateway is only that one knows.
+        is_alone = not await others(self._store, time.time() - _DAY_SECONDS)
+        wanted = select(r.id, r.call_sid, r.kind, r.status, r.path, r.gateway).where(
+            r.path.is_not(None), r.created < until, is_ours(r.gateway, self._store)
         )
         page = wanted.order_by(r.id).limit(_AT_ONCE)
         while rows := await self._store.rows(page.where(r.id > last)):
             last = rows[-1]["id"]
             sizes = await asyncio.to_thread(self._sizes, [row["path"] for row in rows])
             for row, size in zip(rows, sizes, strict=True):
-                await self._compare(row, size)
+                if is_alone or row["gateway"] is not None or size is not None:
+                    await self._compare(row, size)
+            here = [
+                row["id"]
+                for row, size in zip(rows, sizes, strict=True)
+                if row["gateway"] is None and size is not None
+            ]
+            await self._claim(here)
             await asyncio.sleep(_REST_SECONDS)
+
+    async def _claim(self, ids: Sequence[str]) -> None:
+        """Note that the files of these rows, of which that was not known, are here."""
+        if ids:
+            r = recordings.c
+            found = update(recordings).where(r.id.in_(ids), r.gateway.is_(None))
+            await self._store.commit(found.values(gateway=self._store.gateway))
 
     def _sizes(self, paths: Sequence[str]) -> list[int | None]:
         return [_size(self._data_dir / path) for path in paths]
@@ -196,7 +214,13 @@ class Inventory:
     def _give_back(self, it: _File, row: RowMapping) -> None:
         """A file whose row had lost it is there again."""
         status = "interrupted" if row["kind"] == "own" else row["status"]
-        values = {"id": row["id"], "path": it.path, "size": it.size, "status": status}
+        values = {
+            "id": row["id"],
+            "path": it.path,
+            "size": it.size,
+            "status": status,
+            "gateway": self._store.gateway,
+        }
         self._store.write(Upsert("recordings", values))
         self.found.adopted += 1
 
@@ -215,6 +239,7 @@ class Inventory:
             "size": it.size,
             "seconds": seconds,
             "created": it.at - (seconds or 0.0),
+            "gateway": self._store.gateway,
         }
         self._store.write(Upsert("recordings", values))
         self.found.adopted += 1

@@ -98,7 +98,10 @@ class ToolRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
-    """A recording: ours (``kind`` own) has a path below ``DATA_DIR``, the carrier's a URL."""
+    """A recording: ours (``kind`` own) has a path below ``DATA_DIR``, the carrier's a URL.
+
+    ``gateway`` is the one on whose disk that is.
+    """
 
     id: str
     kind: str
@@ -108,6 +111,7 @@ class RecordingRow:
     seconds: float | None
     size: int | None
     created: float
+    gateway: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ Outcomes, for people and for filters:
 
 import time
 from collections.abc import Callable, Collection
+from math import inf
 from typing import Any
 
 from sqlalchemy import update
@@ -25,6 +26,7 @@ from gateway.calls.state import CallState, Plan
 from gateway.calls.transcript import Line
 from gateway.calls.turns import Trouble, TurnTime
 from gateway.farm.process import ExitReport
+from gateway.store.gateways import is_left, is_ours
 from gateway.store.recording_rows import own_recording
 from gateway.store.store import Store, Upsert
 from gateway.store.tables import calls
@@ -50,10 +52,14 @@ class CallRecord(Record):
         incoming: IncomingCall,
         company: int | None = None,
         first: int = 0,
+        gateway: str | None = None,
     ) -> None:
-        """``first`` is the number of the first line, and of whatever else is numbered."""
+        """``first`` is the number of the first line, and of whatever else is numbered.
+
+        ``gateway`` is the one that has the call.
+        """
         self._write, self._incoming = write, incoming
-        self._company, self._first = company, first
+        self._company, self._first, self._gateway = company, first, gateway
         self._sid = incoming.sid[:_MOST_NUMBER]
         self._began = time.time()
         self._had_media = False
@@ -72,6 +78,7 @@ class CallRecord(Record):
             from_number=it.from_[:_MOST_NUMBER],
             to_number=it.to[:_MOST_NUMBER],
             release=release,
+            gateway=self._gateway,
             state=CallState.RINGING.value,
             ended=None,
             outcome=None,
@@ -148,7 +155,7 @@ class CallRecord(Record):
 
     def recording(self, it: KeptRecording) -> None:
         """Our own recording has begun, or is over."""
-        self._write(own_recording(self._sid, it, time.time()))
+        self._write(own_recording(self._sid, it, time.time(), self._gateway))
 
     def dialled(self, target: str, reason: str) -> None:
         """The caller is being connected with somebody."""
@@ -219,7 +226,7 @@ class StoreRecords(Records):
     def _record(self, it: IncomingCall, first: int) -> CallRecord:
         ours = it.to if it.direction == "inbound" else it.from_
         company = self._company_of(it.account_sid, ours)
-        return CallRecord(self._store.write, it, company, first)
+        return CallRecord(self._store.write, it, company, first, self._store.gateway)
 
     def event(self, sid: str, event: messages.Event) -> None:
         """The carrier tells of a call that is not in progress, if it ever was."""
@@ -269,15 +276,21 @@ def _told(sid: str, event: messages.Event) -> tuple[Upsert, ...]:
     return ()
 
 
-async def mark_lost(store: Store, before: float, live: Collection[str] = ()) -> int:
-    """End the calls that began ``before``, are not ``live``, and that nobody ended.
+async def mark_lost(
+    store: Store, before: float, live: Collection[str] = (), longest: float = inf
+) -> int:
+    """End the calls that nobody ended and nobody has any more; return how many.
 
-    Returns how many. Raises ``StoreError``.
+    Those are this gateway's that began ``before`` and are not ``live``, and those of a gateway that
+    is gone if they would have lasted more than ``longest`` seconds: until then their callers may
+    come back, to either. Raises ``StoreError``.
     """
-    c = calls.c
-    lost = update(calls).where(c.ended.is_(None), c.began < before, c.sid.not_in(live))
-    return await store.commit(
-        lost.values(
-            state=CallState.ENDED.value, outcome="lost", reason="the gateway died", ended=before
-        )
+    c, now = calls.c, time.time()
+    values = {"state": CallState.ENDED.value, "outcome": "lost", "reason": "the gateway died"}
+    open_ = update(calls).where(c.ended.is_(None), c.sid.not_in(live))
+    ours = open_.where(is_ours(c.gateway, store), c.began < before)
+    left = open_.where(is_left(c.gateway, store, now), c.began < now - longest)
+    return await store.commit(ours.values(ended=before, **values)) + await store.commit(
+        # Who ends it tells its end.
+        left.values(ended=now, gateway=store.gateway, **values)
     )

@@ -8,10 +8,8 @@ rows at a time, so that nothing else waits long for its turn at the database.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy import (
@@ -27,7 +25,8 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.recording.reel import FOLDER
+from gateway.store.gateways import in_turn
+from gateway.store.recording_files import remove_files
 from gateway.store.store import Store, StoreError
 from gateway.store.tables import (
     attempts,
@@ -69,7 +68,8 @@ class Pruned:
     jobs: int = 0
     campaigns: int = 0
     files_left: int = 0
-    """Recordings' files that could not be removed: their rows stay, and so do their calls."""
+    """Recordings' files that could not be removed, or are another gateway's to remove: their rows
+    stay, and so do their calls."""
 
 
 async def count_older(store: Store, before: float, live: Collection[str] = ()) -> Pruned:
@@ -180,9 +180,9 @@ async def _oldest(
 
 async def _take(store: Store, sids: Sequence[str], data_dir: Path, done: Pruned) -> None:
     r = recordings.c
-    kept = await store.rows(select(r.id, r.call_sid, r.path).where(r.call_sid.in_(sids)))
-    files = {row["id"]: row["path"] for row in kept if row["path"]}
-    left = await asyncio.to_thread(_remove, files, data_dir)
+    wanted = select(r.id, r.call_sid, r.path, r.gateway)
+    kept = await store.rows(wanted.where(r.call_sid.in_(sids)))
+    left = await remove_files(store, kept, data_dir)
     done.files_left += len(left)
     stay = {row["call_sid"] for row in kept if row["id"] in left}
     gone = [sid for sid in sids if sid not in stay]
@@ -190,6 +190,7 @@ async def _take(store: Store, sids: Sequence[str], data_dir: Path, done: Pruned)
     await _take_deliveries(store, deliveries.c.call_sid.in_(gone), done)
     hanging = (lines, turns, tool_calls, carrier_lines)
     done.calls += await store.commit(
+        *in_turn(store),
         *_taken(r.call_sid.in_(gone)),
         *(delete(table).where(table.c.call_sid.in_(gone)) for table in hanging),
         delete(calls).where(calls.c.sid.in_(gone)),
@@ -200,14 +201,13 @@ async def _take_orphans(
     store: Store, which: ColumnElement[bool], data_dir: Path, done: Pruned
 ) -> None:
     r, last = recordings.c, ""
-    wanted = select(r.id, r.path).where(which).order_by(r.id).limit(_AT_ONCE)
+    wanted = select(r.id, r.path, r.gateway).where(which).order_by(r.id).limit(_AT_ONCE)
     while rows := await store.rows(wanted.where(r.id > last)):
         last = rows[-1]["id"]
-        files = {row["id"]: row["path"] for row in rows if row["path"]}
-        left = await asyncio.to_thread(_remove, files, data_dir)
+        left = await remove_files(store, rows, data_dir)
         done.files_left += len(left)
         gone = [row["id"] for row in rows if row["id"] not in left]
-        await store.commit(*_taken(r.id.in_(gone)))
+        await store.commit(*in_turn(store), *_taken(r.id.in_(gone)))
         done.recordings += len(gone)
         await asyncio.sleep(_REST_SECONDS)
 
@@ -219,13 +219,15 @@ async def _take_left(store: Store, before: float) -> None:
     wanted = select(c.id).where(c.at < before, ~known).order_by(c.id).limit(_AT_ONCE)
     while rows := await store.rows(wanted.where(c.id > last)):
         last = rows[-1]["id"]
-        await store.commit(delete(carrier_lines).where(c.id.in_([row["id"] for row in rows])))
+        gone = [row["id"] for row in rows]
+        await store.commit(*in_turn(store), delete(carrier_lines).where(c.id.in_(gone)))
         await asyncio.sleep(_REST_SECONDS)
 
 
 async def _take_deliveries(store: Store, which: ColumnElement[bool], done: Pruned) -> None:
     ids = select(deliveries.c.id).where(which)
     done.deliveries += await store.commit(
+        *in_turn(store),
         delete(delivery_tries).where(delivery_tries.c.delivery_id.in_(ids)),
         delete(deliveries).where(which),
     )
@@ -235,7 +237,9 @@ async def _take_campaigns(store: Store, which: ColumnElement[bool], done: Pruned
     while rows := await store.rows(select(campaigns.c.id).where(which).limit(1)):
         campaign = rows[0]["id"]
         await _take_slices(store, leads, leads.c.campaign_id == campaign)
-        done.campaigns += await store.commit(delete(campaigns).where(campaigns.c.id == campaign))
+        done.campaigns += await store.commit(
+            *in_turn(store), delete(campaigns).where(campaigns.c.id == campaign)
+        )
 
 
 async def _jobs(store: Store, before: float) -> list[str]:
@@ -253,7 +257,8 @@ async def _take_slices(store: Store, table: Table, which: ColumnElement[bool]) -
     key = tuple(table.primary_key)
     wanted = select(*key).where(which).limit(_AT_ONCE)
     count = 0
-    while gone := await store.commit(delete(table).where(tuple_(*key).in_(wanted))):
+    slice_ = delete(table).where(tuple_(*key).in_(wanted))
+    while gone := await store.commit(*in_turn(store), slice_):
         count += gone
         await asyncio.sleep(_REST_SECONDS)
     return count
@@ -266,24 +271,3 @@ async def _count(store: Store, table: Table, which: ColumnElement[bool]) -> int:
 
 def _settled(before: float) -> ColumnElement[bool]:
     return (deliveries.c.created < before) & deliveries.c.state.in_(("delivered", "failed"))
-
-
-def _remove(files: dict[str, Any], data_dir: Path) -> set[str]:
-    """Remove files below ``data_dir``, and folders that are empty then; return what is left."""
-    root, left = data_dir.resolve(), set[str]()
-    roots = (root, (root / FOLDER).resolve())  # which may be a link to another disk
-    for recording, name in files.items():
-        try:
-            path = (root / name).resolve()
-            if not any(map(path.is_relative_to, roots)):
-                left.add(recording)
-                continue
-            path.unlink(missing_ok=True)
-        except (OSError, RuntimeError):  # it cannot be removed, or is a ring of links
-            left.add(recording)
-            continue
-        with suppress(OSError):
-            for folder in path.parents[:3]:  # of day, month and year
-                if folder.parent != root and folder not in roots:
-                    folder.rmdir()
-    return left

@@ -76,6 +76,8 @@ class Store:
     ) -> None:
         """``gateway`` is whose store it is (`gateway.store.gateways`): several share a database."""
         self.url, self.engine, self.gateway = url, engine, gateway
+        self.sure_from = 0.0
+        """From when on (Unix seconds) it can be told which other gateways are gone."""
         self._drivers = drivers_of(engine)
         self._refused = RefusedFile(folder / "refused-records.jsonl")
         self._writer = Writer(self._deliver, Journal(folder / "journal"), limits)

@@ -88,6 +88,7 @@ calls = Table(
     Column("cpu_seconds", Float),
     Column("agent_state", JSON),
     Column("troubles", JSON),
+    Column("gateway", String(40)),  # that has it, or had it last
     # A page of the newest calls, of all or of those that are alike in one thing, is read off the
     # end of an index: it takes the same time however many there are.
     Index("ix_calls_began_sid", "began", "sid"),
@@ -150,6 +151,7 @@ recordings = Table(
     Column("seconds", Float),
     Column("size", Integer),
     Column("created", Float, nullable=False, info={"first": True}),
+    Column("gateway", String(40)),  # on whose disk the file is
     Index("ix_recordings_kind_status_created", "kind", "status", "created"),
     info={"final": {"kind": "carrier", "status": "deleted"}},
 )
@@ -246,6 +248,7 @@ deliveries = Table(
     Column("expires", Float),
     Column("created", Float, nullable=False),
     Column("ended", Float),
+    Column("gateway", String(40)),  # that is to bring it
     Index("ix_deliveries_created_id", "created", "id"),
     Index("ix_deliveries_state_created_id", "state", "created", "id"),
     Index("ix_deliveries_lane_state_next_at", "lane", "state", "next_at"),
@@ -283,4 +286,12 @@ jobs = Table(
     Column("body", JSON, nullable=False),
     Column("created", Float, nullable=False),
     Column("ended", Float),
+)
+
+gateways = Table(  # that share this database
+    "gateways",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("host", String(64)),
+    Column("seen", Float, nullable=False),  # the last time that it was heard of
 )

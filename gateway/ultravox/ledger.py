@@ -5,6 +5,7 @@ raises ``StoreError`` when the database is away.
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from sqlalchemy import Select, select
 
 from gateway.outbox.call_values import call_of, transcript_event
 from gateway.outbox.event import Event
+from gateway.store.gateways import may_be_taken
 from gateway.store.records import CallBook
 from gateway.store.store import Store, StoreError, Upsert
 from gateway.store.tables import calls, deliveries, lines, tool_calls
@@ -47,7 +49,7 @@ class Ledger:
         """Return calls that were answered, began in that time, and have no line."""
         await self._settle()
         c = calls.c
-        wanted = _without_lines().where(c.began >= since, c.began < before, c.sid.not_in(live))
+        wanted = self._owed().where(c.began >= since, c.began < before, c.sid.not_in(live))
         rows = await self._store.rows(wanted.order_by(c.began.desc()).limit(MOST_OWED))
         return [it for row in rows if is_ultravox((it := Owed(**row)).conversation_id)]
 
@@ -56,9 +58,13 @@ class Ledger:
         if not is_ultravox(conversation_id):
             return None
         await self._settle()
-        wanted = _without_lines().where(calls.c.conversation_id == conversation_id)
+        wanted = self._owed().where(calls.c.conversation_id == conversation_id)
         rows = await self._store.rows(wanted.limit(1))
         return Owed(**rows[0]) if rows else None
+
+    def _owed(self) -> Select[Any]:
+        """Calls without a line, but those of another gateway, which asks about them itself."""
+        return _without_lines().where(may_be_taken(calls.c.gateway, self._store, time.time()))
 
     async def _settle(self) -> None:
         """Have what was written a moment ago count."""

@@ -44,7 +44,8 @@ async def test_a_companys_events_wait_until_it_is_known_whether_it_wants_them(
         await asyncio.sleep(0.1)
         becomes_known(box, at(theirs, 7))
         await eventually(lambda: len(theirs.bodies()) == 3)
-        assert [it["data"]["number"] for it in theirs.bodies()] == [0, 1, 2]
+        # Four at a time go to one address: on a busy machine they may overtake each other.
+        assert {it["data"]["number"] for it in theirs.bodies()} == {0, 1, 2}
         assert await box.settle(1)
         assert box.tells(7)
         assert not box.tells(8)

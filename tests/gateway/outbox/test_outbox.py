@@ -8,6 +8,7 @@ from gateway.outbox.event import Endpoint, Event
 from gateway.outbox.lane import AT_ONCE, WINDOW
 from gateway.outbox.rules import OutboxRules
 from gateway.outbox.schedule import DELAYS, Circuit
+from gateway.outbox.upkeep import Upkeep
 from gateway.store.store import Store
 from gateway.store.tables import deliveries
 from tests.fakes.n8n import Answer, N8nFake, Received
@@ -217,12 +218,12 @@ async def test_what_waited_too_long_is_given_up_and_what_is_old_is_taken_away(st
         box.post(booking())
         await eventually(lambda: box.statistics.tries >= 1)
     await store.flush()
-    kept = Deliveries(store)
-    assert await kept.expire(time.time()) == 0
-    assert await kept.expire(time.time() + 30 * 3600) == 1
-    assert await kept.forget(time.time() - 3600) == 0
-    assert await kept.forget(time.time() + 31 * 3600) == 1
-    assert await kept.page() == []
+    upkeep = Upkeep(store)
+    assert await upkeep.expire(time.time()) == 0
+    assert await upkeep.expire(time.time() + 30 * 3600) == 1
+    assert await upkeep.forget(time.time() - 3600) == 0
+    assert await upkeep.forget(time.time() + 31 * 3600) == 1
+    assert await Deliveries(store).page() == []
 
 
 async def test_the_last_events_are_let_go_before_the_end(store: Store) -> None:

@@ -1,5 +1,5 @@
 """Stores for tests of recordings: on SQLite always, on PostgreSQL where there is one."""
 
-from tests.gateway.store.conftest import database, store
+from tests.gateway.store.conftest import database, pair, store
 
-__all__ = ["database", "store"]
+__all__ = ["database", "pair", "store"]

@@ -262,3 +262,24 @@ def test_a_row_names_no_file_that_is_not_there() -> None:
 class _Stream:
     def record(self, recorder: Recorder | None) -> None:
         """Say nothing by itself."""
+
+
+async def test_a_file_at_another_gateway_is_said_to_be_there(desk: Desk) -> None:
+    await finished(desk)
+    store = desk.it.store
+    there = {"path": "recordings/2026/10/28/there.wav", "gateway": "gw_1"}
+    store.write(Upsert("recordings", {"id": SID, **there}))
+    assert await store.flush()
+    answer = await desk.get()
+    assert answer.status_code == 404
+    assert "another gateway" in answer.json()["detail"]
+    store.write(Upsert("gateways", {"id": "gw_1", "host": "calls-2", "seen": time.time()}))
+    assert await store.flush()
+    assert "the gateway on calls-2" in (await desk.get()).json()["detail"]
+    store.write(Upsert("recordings", {"id": SID, "status": "in-progress"}))
+    assert await store.flush()
+    refused = await desk.delete()
+    assert (refused.status_code, "Another gateway" in refused.json()["detail"]) == (409, True)
+    store.write(Upsert("recordings", {"id": SID, "status": "completed"}))
+    assert await store.flush()
+    assert (await desk.delete()).status_code == 204

@@ -322,3 +322,22 @@ async def test_wrong_credentials_and_failures_are_told_apart(
         await rest.fetch_recording(sid, tmp_path / "a.wav", 10)
     await rest.aclose()
     await wrong.aclose()
+
+
+async def test_of_a_call_at_another_gateway_that_one_asks_as_long_as_it_is_there(
+    twilio: RecordingTwilio, tmp_path: Path, database: str
+) -> None:
+    async with desk_of(twilio, tmp_path, database) as desk:
+        now = time.time()
+        desk.store.write(
+            Upsert("calls", {"sid": CALL, "began": now, "gateway": "gw_1"}),
+            Upsert("gateways", {"id": "gw_1", "seen": now}),
+        )
+        sid = await desk.started()
+        await twilio.complete(sid, b"RIFF", tell=False)
+        await asyncio.sleep(0.5)
+        row = await desk.row(sid)
+        assert (row["status"], row["path"]) == ("in-progress", None)
+        desk.store.write(Upsert("gateways", {"id": "gw_1", "seen": now - 600}))
+        fetched = await desk.comes_to(sid, size=4)
+        assert fetched["gateway"] == desk.store.gateway

@@ -20,6 +20,7 @@ from gateway.store.recording_rows import own_recording
 from gateway.store.retention import prune
 from gateway.store.store import Store, Upsert
 from gateway.store.tables import recordings
+from tests.gateway.store.conftest import dies
 from tests.harness import eventually
 
 SID, OTHER, THIRD = ("CA" + digit * 32 for digit in "123")
@@ -52,7 +53,7 @@ def file(folder: Path, sid: str = SID, day: str = "2026/10/28", at: float = LONG
 
 def row(store: Store, sid: str, path: Path | None, status: str = "completed") -> None:
     below = "/".join(path.parts[-5:]) if path is not None else None
-    store.write(own_recording(sid, KeptRecording(below, status, 8000), LONG_AGO))
+    store.write(own_recording(sid, KeptRecording(below, status, 8000), LONG_AGO, store.gateway))
 
 
 async def taken(inventory: Inventory) -> Found:
@@ -202,6 +203,55 @@ async def test_what_is_young_or_being_recorded_or_not_ours_is_not_touched(
     assert young.exists()
     assert foreign.exists()
     assert (tmp_path / recorder.reel.path).exists()
+
+
+async def test_what_lies_at_another_gateway_is_not_absent(
+    pair: tuple[Store, Store], tmp_path: Path
+) -> None:
+    a, b = pair
+    path = file(tmp_path / "a")
+    row(a, SID, path)
+    row(a, OTHER, tmp_path / "a/recordings/2026/10/28/gone.wav", "in-progress")
+    before = await rows(a)
+    theirs = Inventory(b, tmp_path / "b", Studio(tmp_path / "b", b))
+    assert await theirs.take() == Found()
+    assert await rows(a) == before
+    ours = Inventory(a, tmp_path / "a", Studio(tmp_path / "a", a))
+    assert await ours.take() == Found(corrected=1)
+    assert (await rows(a))[OTHER]["status"] == "absent"
+
+
+async def test_a_row_without_a_gateway_is_that_ones_which_has_the_file(
+    pair: tuple[Store, Store], tmp_path: Path
+) -> None:
+    a, b = pair
+    row(a, SID, file(tmp_path / "a"))
+    row(a, OTHER, tmp_path / "a/recordings/2026/10/28/gone.wav")
+    for sid in (SID, OTHER):
+        a.write(Upsert("recordings", {"id": sid, "gateway": None}))
+    assert await a.flush()
+    before = await rows(a)
+    theirs = Inventory(b, tmp_path / "b", Studio(tmp_path / "b", b))
+    assert await theirs.take() == Found()
+    assert await rows(a) == before
+    ours = Inventory(a, tmp_path / "a", Studio(tmp_path / "a", a))
+    assert await ours.take() == Found()
+    assert {sid: it["gateway"] for sid, it in (await rows(a)).items()} == {SID: "a", OTHER: None}
+    await dies(b, 25 * 3600.0)
+    assert await ours.take() == Found(corrected=1)
+
+
+async def test_what_was_deleted_at_another_gateway_goes_here(
+    pair: tuple[Store, Store], tmp_path: Path
+) -> None:
+    a, b = pair
+    path = file(tmp_path / "a")
+    row(a, SID, path)
+    assert await a.flush()
+    row(b, SID, None, "deleted")
+    assert await b.flush()
+    await Inventory(a, tmp_path / "a", Studio(tmp_path / "a", a)).take()
+    assert not path.exists()
 
 
 async def test_many_are_gone_through_in_parts(

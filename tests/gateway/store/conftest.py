@@ -1,11 +1,13 @@
 """Stores for tests: on SQLite always, on PostgreSQL where ``TEST_POSTGRES_URL`` is set."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.store.engine import open_store
+from gateway.store.gateways import beat
 from gateway.store.store import Store
 from gateway.store.writer import WriterLimits
 from tests.gateway.store.postgres import SERVER_URL, new_database
@@ -31,3 +33,22 @@ async def store(database: str, tmp_path: Path) -> AsyncIterator[Store]:
     opened = await open_store(database, tmp_path, limits=QUICK)
     yield opened
     await opened.aclose()
+
+
+@pytest.fixture
+async def pair(database: str, tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
+    """Return the stores of two gateways, a and b, that share a database; both are there."""
+    opened = []
+    for name in "ab":
+        folder = tmp_path / name
+        folder.mkdir()
+        opened.append(await open_store(database, folder, limits=QUICK, gateway=name))
+        await beat(opened[-1], time.time())
+    yield opened[0], opened[1]
+    for it in opened:
+        await it.aclose()
+
+
+async def dies(store: Store, seconds: float = 600.0) -> None:
+    """Let the gateway of this store have been silent for so long."""
+    await beat(store, time.time() - seconds)

@@ -28,7 +28,7 @@ def write_call(store: Store, number: int, said: str = "Hello", **values: Any) ->
 async def test_calls_and_lines_come_in_the_order_in_which_calls_began(store: Store) -> None:
     for number in reversed(range(1200)):
         write_call(store, number)
-    assert await store.flush(30)
+    assert await store.flush(60)
     text = await text_of(store, What.CALLS, Form.CSV)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["sid"] for row in rows] == [f"CA{number:05d}" for number in range(1200)]
@@ -48,7 +48,7 @@ async def test_leads_come_by_campaign(store: Store) -> None:
             lead = {"campaign_id": name, "number": number, "phone": "+15551234567"}
             variables = {"name": 'Zoë, "the" first'}
             store.write(Upsert("leads", {**lead, "state": "done", "variables": variables}))
-    await store.flush()
+    await store.flush(60)
     rows = list(csv.DictReader(io.StringIO(await text_of(store, What.LEADS, Form.CSV))))
     assert [(row["campaign_id"], row["number"]) for row in rows] == [
         ("a", "0"), ("a", "1"), ("b", "0"), ("b", "1"),
@@ -60,7 +60,7 @@ async def test_leads_come_by_campaign(store: Store) -> None:
 @pytest.mark.parametrize("said", ["=HYPERLINK(1)", "@SUM(1)", "+cmd|' /C calc'!A0", "-2+3", "\t=1"])
 async def test_what_a_spreadsheet_would_run_is_marked_as_text(store: Store, said: str) -> None:
     write_call(store, 1, said, from_number="+15551234567", reason="-5")
-    await store.flush()
+    await store.flush(60)
     lines = list(csv.DictReader(io.StringIO(await text_of(store, What.LINES, Form.CSV))))
     assert [line["text"] for line in lines] == [f"'{said} 0", f"'{said} 1"]
     calls = list(csv.DictReader(io.StringIO(await text_of(store, What.CALLS, Form.CSV))))

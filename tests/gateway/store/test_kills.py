@@ -84,7 +84,7 @@ async def test_whatever_was_safe_is_there_after_kills_and_locks(tmp_path: Path) 
         locker.kill()
         await locker.wait()
     store = await open_store(None, tmp_path)
-    assert await store.flush(30)
+    assert await store.flush(60)
     kept = {int(row["sid"][2:]) for row in await store.rows(select(calls.c.sid))}
     await store.aclose()
     assert len(promised) > 100

@@ -78,12 +78,16 @@ async def test_rows_of_before_are_there_after_every_revision(database: str) -> N
         values = "VALUES ('d1', '+491', 'ringing', 1.0)"
         made = f"INSERT INTO attempts (id, phone, state, created) {values}"
         connection.execute(text(made))
+        connection.execute(text("INSERT INTO calls (sid, began) VALUES ('CA1', 1.0)"))
 
     await on(database, before)
     await migrated(database)
     asked = text("SELECT id, account_sid FROM attempts")
     rows = await on(database, lambda connection: list(connection.execute(asked)))
     assert [tuple(row) for row in rows] == [("d1", None)]
+    asked = text("SELECT sid, gateway FROM calls")
+    rows = await on(database, lambda connection: list(connection.execute(asked)))
+    assert [tuple(row) for row in rows] == [("CA1", None)]
 
 
 async def test_a_database_of_a_newer_callfarm_is_refused(database: str) -> None:

@@ -29,7 +29,7 @@ def incoming() -> IncomingCall:
 
 
 async def whole(store: Store) -> WholeCall:
-    assert await store.flush()
+    assert await store.flush(60)
     found = await CallBook(store).call(SID)
     assert found is not None
     return found
@@ -155,7 +155,7 @@ async def test_what_the_carrier_tells_late_is_kept_of_calls_that_are_known(store
     record = records.of(incoming(), known=False)
     record.begun("r1", direct=False)
     record.ended("hung up", Plan.HANG_UP, time.time())
-    await store.flush()
+    await store.flush(60)
     records.event(SID, messages.CallStatus("completed"))
     records.event(SID, messages.RecordingChanged("RE1", "in-progress"))
     records.event(SID, messages.RecordingChanged("RE1", "completed", "https://twilio/RE1"))
@@ -172,9 +172,9 @@ async def test_a_recording_stays_that_of_its_call_whoever_names_it(store: Store)
         sid = f"RE{at_once:d}"
         records.event(SID, messages.RecordingChanged(sid, "in-progress"))
         if not at_once:
-            await store.flush()
+            await store.flush(60)
         records.event(other, messages.RecordingChanged(sid, "completed", "https://twilio/RE"))
-        await store.flush()
+        await store.flush(60)
     kept = await store.rows(select(recordings.c.call_sid, recordings.c.status))
     assert [tuple(row.values()) for row in kept] == [(SID, "completed")] * 2
 

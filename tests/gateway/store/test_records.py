@@ -56,7 +56,7 @@ async def test_a_call_that_begins_meanwhile_moves_nothing(store: Store) -> None:
     first = await book.page(limit=10)
     for number in range(20, 40):
         write(store, number)
-    await store.flush()
+    await store.flush(60)
     second = await book.page(after=first.next, limit=10)
     assert [call.sid for call in second.calls] == [f"CA{n:06d}" for n in reversed(range(10))]
     assert second.next is None
@@ -85,7 +85,7 @@ async def test_filters_narrow_a_page(store: Store, query: CallQuery, numbers: li
 async def test_a_number_on_both_sides_is_found_once(store: Store) -> None:
     write(store, 1, from_number=OURS)
     write(store, 2, from_number=None)
-    await store.flush()
+    await store.flush(60)
     page = await CallBook(store).page(CallQuery(number=OURS))
     assert [call.sid for call in page.calls] == ["CA000002", "CA000001"]
 

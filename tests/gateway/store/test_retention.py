@@ -149,12 +149,11 @@ async def test_others_get_their_turn_while_much_is_pruned(store: Store, tmp_path
     for number in range(1000):
         values = {"call_sid": f"CA{number}", "number": 0, "role": "caller", "text": "Hi"}
         store.write(Upsert("calls", {"sid": f"CA{number}", "began": 1.0}), Upsert("lines", values))
-    assert await store.flush(30)
+    assert await store.flush(60)
     pruning = asyncio.create_task(prune(store, 2.0, tmp_path))
     await asyncio.sleep(0)
-    began = time.perf_counter()
     await store.commit(insert(calls).values(sid="new", began=10.0))
-    assert time.perf_counter() - began < 5
+    assert not pruning.done()
     assert (await pruning).calls == 1000
     assert [row["sid"] for row in await store.rows(select(calls))] == ["new"]
     assert not await store.rows(select(lines))

@@ -32,9 +32,9 @@ async def count(store: Store) -> int:
 
 async def test_a_record_is_there_soon_and_changed_where_it_is_named(store: Store) -> None:
     store.write(call(1, state="ringing", agent_state={"name": ["Zoë", None, 1.5]}))
-    assert await store.flush()
+    assert await store.flush(60)
     store.write(call(1, state="ended"), Upsert("calls", {"sid": "CA00001", "reason": "hung up"}))
-    assert await store.flush()
+    assert await store.flush(60)
     row = (await store.rows(select(calls)))[0]
     assert (row["state"], row["reason"], row["began"]) == ("ended", "hung up", 1.0)
     assert row["agent_state"] == {"name": ["Zoë", None, 1.5]}
@@ -45,7 +45,7 @@ async def test_a_thousand_records_of_several_tables(store: Store) -> None:
         store.write(call(number, state="ended"))
         values = {"call_sid": f"CA{number:05d}", "number": 1, "role": "caller", "text": "Hello"}
         store.write(Upsert("lines", values))
-    assert await store.flush()
+    assert await store.flush(60)
     assert await count(store) == 1000
     rows = await store.rows(select(lines.c.interrupted).where(lines.c.call_sid == "CA00999"))
     assert [row["interrupted"] for row in rows] == [False]
@@ -62,7 +62,7 @@ async def test_a_value_that_does_not_fit_is_set_aside_and_holds_up_nobody(
     store.write(Upsert("calls", {"sid": "bad", "began": 1.0, "lead": 1 << 63}))
     for number in range(20, 40):
         store.write(call(number))
-    assert await store.flush()
+    assert await store.flush(60)
     assert await count(store) == 40
     assert store.statistics.refused == 4
     kept = [
@@ -75,7 +75,7 @@ async def test_a_value_that_does_not_fit_is_set_aside_and_holds_up_nobody(
 
 async def test_letters_that_a_database_does_not_take_cost_no_record(store: Store) -> None:
     store.write(call(1, reason="a\x00b\ud800", from_number="sip:" + "x" * 100))
-    assert await store.flush()
+    assert await store.flush(60)
     row = (await store.rows(select(calls)))[0]
     assert row["reason"].startswith("a")
     assert not store.statistics.refused
@@ -103,7 +103,7 @@ async def test_a_decision_is_whole_or_not_at_all(store: Store) -> None:
 
 async def test_of_many_who_claim_one_row_one_gets_it(store: Store) -> None:
     store.write(call(1, state="free"))
-    await store.flush()
+    await store.flush(60)
     claim = update(calls).where(calls.c.state == "free").values(state="taken")
     assert sorted(await asyncio.gather(*(store.commit(claim) for _ in range(20)))) == [0] * 19 + [1]
 
@@ -111,7 +111,7 @@ async def test_of_many_who_claim_one_row_one_gets_it(store: Store) -> None:
 async def test_an_error_quotes_no_value(store: Store) -> None:
     secret = "+4915112345678"
     store.write(Upsert("do_not_call", {"company_id": 0, "phone": secret, "created": 1.0}))
-    await store.flush()
+    await store.flush(60)
     with pytest.raises(StoreError) as caught:
         await store.commit(
             insert(__import__("gateway.store.tables", fromlist=["x"]).do_not_call).values(
@@ -129,7 +129,7 @@ async def test_what_is_not_written_in_time_is_written_after_the_restart(
         first.write(call(number))
     await first.aclose(0)
     second = await open_store(database, tmp_path, limits=QUICK)
-    assert await second.flush()
+    assert await second.flush(60)
     assert await count(second) == 50
     await second.aclose()
 
@@ -195,7 +195,7 @@ async def test_a_full_disk_delays_records_and_loses_none(tmp_path: Path) -> None
     async with store.engine.connect() as one, store.engine.connect() as other:
         for connection in (one, other):
             await connection.exec_driver_sql("PRAGMA max_page_count=1000000")
-    assert await store.flush(10)
+    assert await store.flush(60)
     assert await count(store) == 200
     await store.aclose()
 
@@ -214,7 +214,7 @@ async def test_a_database_whose_file_is_broken_keeps_records_waiting(tmp_path: P
     with pytest.raises(StoreError):
         await store.rows(select(calls))
     (tmp_path / "callfarm.db").unlink()
-    assert await store.flush(10), "a new one was made"
+    assert await store.flush(60), "a new one was made"
     assert await count(store) == 1
     await store.aclose()
 
@@ -238,7 +238,7 @@ async def test_a_database_that_is_not_there_yet_is_waited_for(
     await eventually(lambda: store.statistics.writer.journal_bytes)
     assert not store.statistics.ready
     nowhere.mkdir(parents=True)
-    assert await store.flush(10)
+    assert await store.flush(60)
     assert await count(store) == 1
     await store.aclose()
 
@@ -256,7 +256,7 @@ async def test_postgresql_killed_in_the_midst_loses_nothing(tmp_path: Path) -> N
             await store.rows(select(calls))
         assert caught.value.away
         await asyncio.to_thread(server.start)
-        assert await store.flush(20)
+        assert await store.flush(60)
         assert await count(store) == 300
         await store.aclose()
 

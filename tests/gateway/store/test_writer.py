@@ -218,7 +218,7 @@ class Fate(RuleBasedStateMachine):
     def teardown(self) -> None:
         async def settles() -> bool:
             self.database.away = self.database.slow = self.disk.full = False
-            return await self.writer.flush(5)
+            return await self.writer.flush(60)
 
         try:
             assert self.runner.run(settles())

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.store.conftest import store
+from tests.gateway.store.conftest import pair, store
 from tests.gateway.store.postgres import SERVER_URL, new_database
 
-__all__ = ["ON_BOTH", "database", "store"]
+__all__ = ["ON_BOTH", "database", "pair", "store"]
 
 _needs_postgres = pytest.mark.skipif(not SERVER_URL, reason="TEST_POSTGRES_URL is not set")
 

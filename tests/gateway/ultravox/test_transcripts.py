@@ -27,6 +27,7 @@ from tests.fakes.ultravox import UltravoxFake
 from tests.fakes.ultravox_faults import Refusal
 from tests.gateway.calls.actors import SID, incoming
 from tests.gateway.outbox.test_outbox import at
+from tests.gateway.store.conftest import dies
 from tests.gateway.ultravox.conftest import ON_BOTH
 from tests.gateway.ultravox.scene import QUICK, SAID, Scene, held, scene
 from tests.harness import eventually
@@ -424,6 +425,21 @@ async def test_calls_of_other_services_and_those_in_progress_are_not_asked_about
     assert len(await ledger.owed(0.0, 1e12, [])) == 1
     assert await ledger.owed(0.0, 1e12, [SID]) == []
     assert await ledger.owed(0.0, 1.0, []) == []
+
+
+@ON_BOTH
+async def test_of_a_call_at_another_gateway_that_one_asks_as_long_as_it_is_there(
+    pair: tuple[Store, Store],
+) -> None:
+    a, b = pair
+    there = str(uuid.uuid4())
+    await _left(a, there)
+    for store, asks in ((a, True), (b, False)):
+        ledger = Ledger(store)
+        assert bool(await ledger.owed(0.0, 1e12, [])) is asks
+        assert bool(await ledger.find(there)) is asks
+    await dies(a)
+    assert await Ledger(b).find(there)
 
 
 def test_an_id_of_ultravox_is_a_uuid() -> None:
