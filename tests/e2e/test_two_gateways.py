@@ -31,7 +31,7 @@ async def test_a_gateway_that_is_killed_has_its_campaign_gone_on_with_by_the_oth
         await eventually(lambda: dials(first, "here"))
         async with gateway_of(folders[1], twilio.base_url, free_port(), None, **shared) as second:
             await eventually(lambda: dials(second, "elsewhere"))
-            assert f"process {first.pid}" in second.log_text()
+            await eventually(lambda: f"process {first.pid}" in second.log_text())
 
             campaign = await begun(second)
             shown = (await second.api("GET", f"/api/campaigns/{campaign}/progress")).json()
