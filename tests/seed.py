@@ -94,7 +94,8 @@ class Seed:
                 env={name: it for name, it in os.environ.items() if name != "PYTHONPATH"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,
+                # Not a session of its own: a farm in this process would take it for a stray.
+                process_group=0,
             )
         atexit.register(self._end)
 
@@ -115,12 +116,16 @@ class Seed:
         """Fork a process that runs module ``program`` in ``folder``, and writes to ``log``."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         order = _Order(program, list(arguments), str(folder), dict(variables), new_session)
-        with theirs:
-            descriptors = [log.fileno(), theirs.fileno()]
-            socket.send_fds(self._orders, [msgspec.json.encode(order)], descriptors)
-        ours.setblocking(False)
-        pid = await asyncio.get_running_loop().sock_recv(ours, 16)
-        return Sprout(int(pid), ours)
+        try:
+            with theirs:
+                descriptors = [log.fileno(), theirs.fileno()]
+                socket.send_fds(self._orders, [msgspec.json.encode(order)], descriptors)
+            ours.setblocking(False)
+            pid = int(await asyncio.get_running_loop().sock_recv(ours, 16))
+        except BaseException:
+            ours.close()
+            raise
+        return Sprout(pid, ours)
 
 
 @cache
@@ -160,7 +165,8 @@ def _serve(orders: socket.socket) -> None:
                 _run(msgspec.json.decode(text, type=_Order), log)
                 return
             os.close(log)
-            os.write(report, str(pid).encode())
+            with suppress(BrokenPipeError):
+                os.write(report, str(pid).encode())
             waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, report))
 
 

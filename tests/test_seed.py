@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.farm.farm import Farm, FarmOptions
 from tests.harness import ROOT
 from tests.seed import seed
 
@@ -61,6 +62,16 @@ async def test_no_two_that_are_forked_draw_the_same_numbers(tmp_path: Path) -> N
 )
 async def test_how_it_ended_is_known(tmp_path: Path, last: str, code: int) -> None:
     assert (await _forked(tmp_path, last))[0] == code
+
+
+async def test_a_farm_in_the_tests_process_does_not_take_the_seed_for_a_stray(
+    tmp_path: Path,
+) -> None:
+    await _forked(tmp_path, "0")
+    farm = Farm(FarmOptions(agents_dir=tmp_path, data_dir=tmp_path / "var"))
+    farm.end_strays()
+    await farm.close()
+    assert (await _forked(tmp_path, "0"))[0] == 0
 
 
 async def test_it_is_sent_signals_until_it_is_gone(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -370,12 +371,22 @@ async def test_ultravox_tells_of_the_end_of_a_call_signed(tmp_path: Path) -> Non
         assert HOOK not in it.gateway.log_text()
 
 
+def _is_written(folder: Path, sid: str) -> bool:
+    """Tell whether the records know which conversation a call is: they are written in batches."""
+    with closing(sqlite3.connect(folder / "var" / "callfarm.db")) as records:
+        found = records.execute(
+            "select conversation_id from calls where sid = ?", (sid,)
+        ).fetchall()
+    return any(conversation for (conversation,) in found)
+
+
 async def test_what_was_said_while_no_gateway_was_there_is_looked_up_by_the_next(
     tmp_path: Path,
 ) -> None:
     async with staged(tmp_path) as it:
         async with it.caller(BARE) as caller:
             await caller.hears("Bare here.")
+            await eventually(lambda: _is_written(tmp_path, caller.sid))
             it.gateway.signal(signal.SIGKILL)
             await it.gateway.ended()
             await it.ultravox.until(lambda: len(it.last.messages) == 1)
