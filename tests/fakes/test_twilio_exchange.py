@@ -126,7 +126,7 @@ async def test_a_callee_that_rings_too_long_has_not_answered() -> None:
 
 
 async def test_calls_beyond_the_rate_wait_and_one_canceled_meanwhile_is_never_told_of() -> None:
-    async with world(Callee(talk_s=1), speed=1000, calls_per_second=5.0) as (twilio, office):
+    async with world(Callee(talk_s=1), speed=1000, calls_per_second=1.0) as (twilio, office):
         first, second, third = [await dial(twilio, office) for _ in range(3)]
         _, shown = await ask(twilio, "GET", f"/Calls/{third}.json")
         assert (shown["status"], shown["start_time"]) == ("queued", None)
