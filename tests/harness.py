@@ -1,7 +1,8 @@
 """The real gateway, as a process of its own, for end-to-end tests and benchmarks.
 
-Nothing here is a stand-in: `RunningGateway` is ``python -m gateway serve`` on a free port with an
-agents folder and a data folder of its own, asked over its control socket as the commands do.
+Nothing here is a stand-in: `RunningGateway` is ``python -m gateway serve``, forked where that has
+been imported (`tests.seed`) or started afresh, on a free port with an agents folder and a data
+folder of its own, asked over its control socket as the commands do.
 """
 
 import asyncio

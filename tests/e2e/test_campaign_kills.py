@@ -92,6 +92,24 @@ async def begun(gateway: RunningGateway) -> str:
     return campaign
 
 
+async def completed(gateway: RunningGateway, campaign: str) -> None:
+    """Return when a campaign is over."""
+
+    async def over() -> bool:
+        shown = await gateway.api("GET", f"/api/campaigns/{campaign}/progress")
+        return bool(shown.json()["state"] == "completed")
+
+    await eventually(over, seconds=150, every=0.3)
+
+
+def everybody_was_called(twilio: TwilioRestServer) -> None:
+    """Check that everybody was called once, and who did not answer once more."""
+    made = Counter(call.to for call in twilio.account.calls.values())
+    assert len(made) == PEOPLE
+    for number, calls in made.items():
+        assert calls == (1 if callee(number).outcome is CalleeOutcome.ANSWERED else 2)
+
+
 @pytest.mark.timeout(300)
 async def test_a_campaign_whose_gateway_is_killed_again_and_again_calls_everybody_once_an_attempt(
     tmp_path: Path,
@@ -111,12 +129,7 @@ async def test_a_campaign_whose_gateway_is_killed_again_and_again_calls_everybod
         assert len(twilio.account.calls) < PEOPLE, "killed too late to tell anything"
 
         async with gateway_of(tmp_path, twilio.base_url, port, None, **wants) as gateway:
-
-            async def over() -> bool:
-                shown = await gateway.api("GET", f"/api/campaigns/{campaign}/progress")
-                return bool(shown.json()["state"] == "completed")
-
-            await eventually(over, seconds=150, every=0.3)
+            await completed(gateway, campaign)
             try:
                 await eventually(lambda: n8n.taken("campaign.completed"))
             except TimeoutError:
@@ -158,13 +171,5 @@ async def test_a_gateway_that_is_told_to_stop_dials_nobody_new_and_the_next_goes
             assert before + under_way < PEOPLE
 
         async with gateway_of(tmp_path, twilio.base_url, port) as gateway:
-
-            async def over() -> bool:
-                shown = await gateway.api("GET", f"/api/campaigns/{campaign}/progress")
-                return bool(shown.json()["state"] == "completed")
-
-            await eventually(over, seconds=150, every=0.3)
-    made = Counter(call.to for call in twilio.account.calls.values())
-    assert len(made) == PEOPLE
-    for number, calls in made.items():
-        assert calls == (1 if callee(number).outcome is CalleeOutcome.ANSWERED else 2)
+            await completed(gateway, campaign)
+    everybody_was_called(twilio)
